@@ -1,0 +1,75 @@
+# Two commands do everything: `make` (environment and pipeline) and `make test`.
+# `make help` lists the rest.
+SHELL := bash
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := all
+
+PYTHON ?= python3
+RUN := .venv
+DEV := .venv-dev
+# Programs of the environments first, so that dvc and python are the pinned ones.
+export PATH := $(CURDIR)/$(DEV)/bin:$(CURDIR)/$(RUN)/bin:$(PATH)
+
+.PHONY: all
+all: repository $(RUN)/installed  ## build the environment, run the whole pipeline, show the figures
+	$(RUN)/bin/python -m dvc repro
+	@$(RUN)/bin/python -m stages.report
+
+.PHONY: test
+test: repository $(DEV)/installed  ## run every test
+	$(DEV)/bin/python -m pytest
+
+.PHONY: check
+check: $(DEV)/installed  ## lint and types
+	$(DEV)/bin/ruff format --check .
+	$(DEV)/bin/ruff check .
+	$(DEV)/bin/mypy
+
+.PHONY: format
+format: $(DEV)/installed  ## put the code into the one format
+	$(DEV)/bin/ruff format .
+	$(DEV)/bin/ruff check --fix .
+
+.PHONY: bench
+bench: $(DEV)/installed  ## measure accuracy over split seeds, and speed against peers
+	$(DEV)/bin/python -m tests.benchmarks.accuracy
+	$(DEV)/bin/python -m tests.benchmarks.speed
+
+.PHONY: schema
+schema: $(RUN)/installed  ## write params.schema.json anew after a change of the settings
+	$(RUN)/bin/python -m stages.common.params
+
+.PHONY: tables
+tables: $(DEV)/installed  ## write the default digit tables anew
+	$(DEV)/bin/python data/make_digits.py
+
+.PHONY: clean
+clean:  ## remove everything that make made, but not the DVC cache
+	rm -rf $(RUN) $(DEV) data/tensors data/models
+
+.PHONY: help
+help:  ## show this list
+	@sed -n 's/^\([a-z]*\):.*  ## \(.*\)/make \1\t\2/p' Makefile | expand -t 16
+
+# The stages need only the runtime environment; the tools of development are laid over it,
+# so that what they bring along (SciPy) is never seen by a stage.
+$(RUN)/installed: requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; try make PYTHON=python3.11")'
+	$(PYTHON) -m venv $(RUN)
+	$(RUN)/bin/python -m pip install --quiet --disable-pip-version-check --requirement requirements.txt
+	@touch $@
+
+$(DEV)/installed: requirements-dev.txt $(RUN)/installed
+	$(PYTHON) -m venv $(DEV)
+	$(DEV)/bin/python -c 'import sysconfig, pathlib; \
+	site = pathlib.Path(sysconfig.get_path("purelib")); \
+	runtime = pathlib.Path("../../../..") / "$(RUN)" / site.relative_to(pathlib.Path("$(DEV)").resolve()); \
+	(site / "runtime.pth").write_text(f"{runtime}\n")'
+	$(DEV)/bin/python -m pip install --quiet --disable-pip-version-check --requirement requirements-dev.txt
+	@touch $@
+
+.PHONY: repository
+repository:
+	@git rev-parse --verify --quiet HEAD >/dev/null 2>&1 || { \
+	echo "error: DVC needs a Git repository with a commit; in this folder run:"; \
+	echo "  git init && git add --all && git commit --message 'tabline'"; exit 2; }

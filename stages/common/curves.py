@@ -1,0 +1,57 @@
+"""What was measured per epoch, as tables for plots, and figures drawn from them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
+
+from stages.common import files
+from stages.common.health import Health
+from stages.common.training import Record
+
+MARGIN = 1.1  # times the lowest validation loss: from here on a member overfits
+
+
+def write_history(path: Path, history: Sequence[Record]) -> None:
+    """Write one row per epoch: means over the members that were still training."""
+    header = [
+        "epoch",
+        "members",
+        "running_loss",
+        "train_loss",
+        "val_loss",
+        "train_score",
+        "val_score",
+    ]
+    rows = []
+    for epoch in sorted({record.epoch for record in history}):
+        same = [record for record in history if record.epoch == epoch]
+        means = [_mean([getattr(record, name) for record in same]) for name in header[2:]]
+        rows.append([epoch, len(same), *means])
+    files.write_csv(path, header, rows)
+
+
+def write_health(path: Path, health: Sequence[tuple[int, Health]]) -> None:
+    """Write one row per epoch and layer: means over the members that were still training."""
+    measured = [field.name for field in fields(Health) if field.name not in ("layer", "member")]
+    header = ["epoch", "layer", *measured]
+    rows = []
+    for epoch, layer in sorted({(epoch, found.layer) for epoch, found in health}):
+        same = [found for at, found in health if (at, found.layer) == (epoch, layer)]
+        means = [_mean([getattr(found, name) for found in same]) for name in measured]
+        rows.append([epoch, f"layer{layer}", *means])
+    files.write_csv(path, header, rows)
+
+
+def overfit_epoch(history: Sequence[Record], best: Record) -> int | None:
+    """Return the first epoch after a member's best at which it overfits; None if it never does."""
+    later = (record for record in history if record.member == best.member)
+    for record in later:
+        if record.epoch > best.epoch and record.val_loss > MARGIN * best.val_loss:
+            return record.epoch
+    return None
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)

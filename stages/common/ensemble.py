@@ -1,0 +1,169 @@
+"""The members of the base model: one shape, one recipe, starting weights of their own."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from stages.common import curves, files, health, initialize, objective, training
+from stages.common.checkpoint import Checkpoint
+from stages.common.errors import UserError
+from stages.common.gate import Overfit
+from stages.common.health import Health
+from stages.common.network import Stack, count_parameters
+from stages.common.partition import Partition
+from stages.common.recipe import Recipe
+from stages.common.schema import Schema
+from stages.common.settings import Model, Train
+from stages.common.training import Fitted
+
+OVERFIT = 1.0  # gap between validation and training loss, in training losses
+LEAST_LOSS = 0.05  # below this the training loss is no measure of the gap
+CAPACITY = 1.0  # parameters per training row above which capacity is the likelier cause
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained stack with what was measured on the way."""
+
+    checkpoint: Checkpoint
+    fitted: Fitted
+    health: list[tuple[int, Health]]  # with the epoch
+
+
+def train(
+    schema: Schema, rows: Partition, val: Partition, model: Model, settings: Train
+) -> Trained:
+    """Train `settings.members` networks at once and examine their health after each epoch."""
+    widths = [schema.n_features, *model.hidden, schema.n_outputs]
+    parameters = count_parameters(widths)
+    if model.max_parameters and parameters > model.max_parameters:
+        raise UserError(
+            f"model.hidden {model.hidden}: {parameters} parameters, more than model.max_parameters "
+            f"{model.max_parameters}; take smaller layers"
+        )
+    members = settings.members
+    stack = initialize.stack(
+        widths,
+        model.activation,
+        [(settings.seed, member) for member in range(members)],
+        [model.init] * members,
+        [(model.init_low, model.init_high)] * members,
+        [model.negative_slope] * members,
+    ).to(rows.target.device)
+    shared = settings.model_dump()
+    each = {**shared, "dropout": model.dropout}
+    recipe = Recipe.of([each] * members, stack.depth, shared).to(rows.target.device)
+    found: list[tuple[int, Health]] = []
+
+    def observe(epoch: int, stack: Stack, members: list[int]) -> None:
+        found.extend((epoch, layer) for layer in health.examine(schema.task, stack, rows))
+
+    fitted = training.fit(schema.task, stack, recipe, rows, val, observe)
+    used = {"model": model.model_dump(), "train": shared}
+    return Trained(Checkpoint(fitted.stack, schema, used), fitted, found)
+
+
+def train_linear(
+    schema: Schema, rows: Partition, val: Partition, model: Model, settings: Train
+) -> Trained:
+    """Train the linear baseline: the same engine and recipe with no hidden layer."""
+    linear = {"hidden": [], "max_parameters": 0}
+    return train(schema, rows, val, model.model_copy(update=linear), settings)
+
+
+def figures(trained: Trained, rows: Partition, val: Partition) -> dict[str, Any]:
+    """Return the flat figures of the base model on training and validation rows.
+
+    Means are over members, each at its best epoch; `ensemble_*` is their joint prediction.
+    """
+    best, fitted = trained.fitted.best, trained.fitted
+    task = trained.checkpoint.schema.task
+    score = objective.SCORE[task]
+    scores = [record.val_score for record in best]
+    late = [curves.overfit_epoch(fitted.history, record) for record in best]
+    overfit = sorted(epoch for epoch in late if epoch is not None)
+    norms = training.weight_norms(fitted.stack)
+    parameters = count_parameters(fitted.stack.widths)
+    together = training.measure_together(task, fitted.stack, val)
+    final = [found for epoch, found in trained.health if epoch == trained.health[-1][0]]
+    hidden = [found for found in final if found.layer < fitted.stack.depth - 1]
+    return {
+        "train_loss": _mean([record.train_loss for record in best]),
+        f"train_{score}": _mean([record.train_score for record in best]),
+        "val_loss": _mean([record.val_loss for record in best]),
+        f"val_{score}": _mean(scores),
+        f"val_{score}_deviation": _deviation(scores),
+        "ensemble_val_loss": together[0],
+        f"ensemble_val_{score}": together[1],
+        "best_epoch": _mean([record.epoch for record in best]),
+        "overfit_gap": _mean([record.val_loss - record.train_loss for record in best]),
+        "overfit_members": len(overfit),
+        "overfit_epoch": overfit[len(overfit) // 2] if overfit else None,
+        "diverged_members": sum(fitted.diverged),
+        "parameters": parameters,
+        "parameters_per_row": parameters / len(rows),
+        "weight_norm": _mean(norms),
+        "gradient_first_to_last": health.first_to_last(final),
+        "saturated_share": _mean([found.saturated for found in hidden]),
+        "dead_share": _mean([found.dead for found in hidden]),
+    }
+
+
+def write_figures(
+    path: Path, trained: Trained, passed: Overfit, rows: Partition, val: Partition
+) -> None:
+    """Write metrics/train.json and print what it says in words."""
+    found = figures(trained, rows, val)
+    gate = {"gate_steps": passed.steps, "gate_loss": passed.loss, "gate_score": passed.score}
+    files.write_metrics(path, found | gate)
+    score = objective.SCORE[trained.checkpoint.schema.task]
+    print(
+        f"base: {len(trained.fitted.best)} members of {found['parameters']} parameters, best epoch "
+        f"{found['best_epoch']:.0f}: val {score} {found[f'val_{score}']:.3f} +- "
+        f"{found[f'val_{score}_deviation']:.3f}, together {found[f'ensemble_val_{score}']:.3f}; "
+        f"train {score} {found[f'train_{score}']:.3f}"
+    )
+    for line in warnings(found, trained.fitted):
+        print(line)
+
+
+def warnings(found: dict[str, Any], fitted: Fitted) -> list[str]:
+    """Return a line for each thing that went wrong or that a remedy fits."""
+    lines = []
+    if found["diverged_members"]:
+        lines.append(f"diverged: {found['diverged_members']} members; lower train.lr")
+    ratio = found["gradient_first_to_last"]
+    if ratio < health.VANISHING:
+        lines.append(
+            f"the gradient vanishes (first to last layer {ratio:.1e}): set model.activation to relu"
+        )
+    if found["overfit_gap"] > OVERFIT * max(found["train_loss"], LEAST_LOSS):
+        lines.append(
+            f"overfitting: val loss {found['val_loss']:.3f} against train loss "
+            f"{found['train_loss']:.3f}; {remedy(found)}"
+        )
+    return lines
+
+
+def remedy(found: dict[str, Any]) -> str:
+    """Return the measured cause of overfitting and the settings that fit it."""
+    if found["parameters_per_row"] > CAPACITY:
+        return (
+            f"{found['parameters_per_row']:.1f} parameters per row: smaller model.hidden, higher "
+            "model.dropout, or train.noise and train.mixup in place of more rows"
+        )
+    return f"weight norm {found['weight_norm']:.1f}: raise train.weight_decay"
+
+
+def _mean(values: list[float]) -> float:
+    return sum(values) / len(values) if values else 0.0
+
+
+def _deviation(values: list[float]) -> float:
+    if len(values) < 2:
+        return 0.0
+    mean = _mean(values)
+    return math.sqrt(sum((value - mean) ** 2 for value in values) / (len(values) - 1))

@@ -1,0 +1,175 @@
+"""Figures of a finished stack on one part, with intervals, and the rows it gets wrong.
+
+The members' predictions are averaged first: the figures are those of the ensemble.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import torch
+import torchmetrics.classification as metrics
+from torch import Tensor
+
+from stages.common import intervals, objective
+from stages.common.checkpoint import Checkpoint
+from stages.common.network import Stack
+from stages.common.partition import Partition
+from stages.common.schema import Schema
+from stages.common.training import CHUNK
+
+TOP_FEATURES = 3
+Figures = dict[str, float | int | None]
+
+
+@torch.no_grad()
+def predict(stack: Stack, schema: Schema, features: Tensor) -> Tensor:
+    """Return class probabilities (B, C), or values (B,) in the unit of the table, float32."""
+    if len(features) == 0:
+        width = () if schema.task == "regression" else (schema.n_outputs,)
+        return torch.empty(0, *width)
+    chunks = [
+        objective.join(schema.task, stack(chunk))[0] for chunk in torch.split(features, CHUNK)
+    ]
+    found = torch.cat(chunks)
+    if schema.task == "regression":
+        return found[:, 0] * schema.target.scale + schema.target.shift
+    return found.exp()
+
+
+def figures(stack: Stack, schema: Schema, part: Partition, bins: int) -> Figures:
+    """Return the figures of a stack on a part, by name.
+
+    bins: of the calibration error. Classes: accuracy with its 95 % interval, macro F1,
+    AUROC (macro over the classes that the part has), expected calibration error and loss.
+    Values: RMSE, MAE and R2 in the unit of the table.
+    """
+    predicted = predict(stack, schema, part.features).cpu()
+    if schema.task == "regression":
+        return value_figures(predicted, actual(schema, part).cpu())
+    target = part.target.cpu()
+    classes = schema.n_outputs
+    correct = int((predicted.argmax(dim=1) == target).sum())
+    low, high = intervals.wilson(correct, len(target))
+    f1 = metrics.MulticlassF1Score(classes, average="macro")
+    accuracy = metrics.MulticlassAccuracy(classes, average="micro")
+    calibration = metrics.MulticlassCalibrationError(classes, n_bins=bins, norm="l1")
+    auroc = metrics.MulticlassAUROC(classes, average="none")
+    present = torch.bincount(target, minlength=classes) > 0
+    for metric in (f1, accuracy, calibration):
+        metric.update(predicted, target)
+    auroc.update(predicted, target)
+    likelihood = predicted.gather(1, target[:, None]).double().clamp_min(1e-12)
+    return {
+        "accuracy": accuracy.compute().item(),
+        "accuracy_low": low,
+        "accuracy_high": high,
+        "macro_f1": f1.compute().item(),
+        "auroc": auroc.compute()[present].mean().item() if int(present.sum()) > 1 else None,
+        "calibration_error": calibration.compute().item(),
+        "loss": -likelihood.log().mean().item(),
+        "rows": len(target),
+    }
+
+
+def value_figures(predicted: Tensor, target: Tensor) -> Figures:
+    """Return RMSE, MAE and R2 of predicted values (B,)."""
+    residual = predicted.double() - target.double()
+    squared = residual.square().mean().item()
+    spread = target.double().var(correction=0).item()
+    return {
+        "rmse": math.sqrt(squared),
+        "mae": residual.abs().mean().item(),
+        "r2": 1 - squared / spread if spread > 0 else None,
+        "rows": len(target),
+    }
+
+
+def baseline(schema: Schema, part: Partition) -> Figures:
+    """Return the figure of always answering the most frequent training class, or the mean."""
+    if schema.task == "regression":
+        constant = torch.full((len(part),), schema.target.shift)
+        return {"mean_rmse": value_figures(constant, actual(schema, part).cpu())["rmse"]}
+    majority = schema.target.counts.index(max(schema.target.counts))
+    return {"majority_accuracy": (part.target == majority).double().mean().item()}
+
+
+def actual(schema: Schema, part: Partition) -> Tensor:
+    """Return the values (B,) of a regression target in the unit of the table."""
+    return part.target * schema.target.scale + schema.target.shift
+
+
+def answer_table(schema: Schema, predicted: Tensor) -> tuple[list[str], list[list[object]]]:
+    """Return header and rows for predictions: row, answer, and a probability per class."""
+    if schema.task == "regression":
+        return ["row", schema.target.name], [
+            [at, value] for at, value in enumerate(predicted.tolist())
+        ]
+    names = schema.target.classes
+    header = ["row", schema.target.name, *(f"probability {name}" for name in names)]
+    best = predicted.argmax(dim=1).tolist()
+    pairs = enumerate(zip(best, predicted.tolist(), strict=True))
+    return header, [[at, names[place], *shares] for at, (place, shares) in pairs]
+
+
+def answers(stack: Stack, schema: Schema, part: Partition) -> list[tuple[object, object]]:
+    """Return (actual, predicted) of every row: class names, or values."""
+    predicted = predict(stack, schema, part.features)
+    if schema.task == "regression":
+        return list(zip(actual(schema, part).tolist(), predicted.tolist(), strict=True))
+    names = schema.target.classes
+    pairs = zip(part.target.tolist(), predicted.argmax(dim=1).tolist(), strict=True)
+    return [(names[truth], names[guess]) for truth, guess in pairs]
+
+
+def errors(stack: Stack, schema: Schema, part: Partition) -> Iterator[list[object]]:
+    """Yield the misclassified rows, most confident first, or the rows by absolute residual.
+
+    Each is [row in the CSV, actual, predicted, confidence or residual, the encoded features
+    that speak most for the prediction].
+    """
+    predicted = predict(stack, schema, part.features)
+    if schema.task == "regression":
+        weight = predicted - actual(schema, part)
+        order = weight.abs().argsort(descending=True, stable=True).tolist()
+    else:
+        weight, guess = predicted.max(dim=1)
+        wrong = guess != part.target
+        order = weight.argsort(descending=True, stable=True).tolist()
+        order = [index for index in order if wrong[index]]
+    pairs = answers(stack, schema, part)
+    reasons = top_features(stack, schema, part.features[order])
+    for index, reason in zip(order, reasons, strict=True):
+        truth, guessed = pairs[index]
+        yield [int(part.row[index]), truth, guessed, weight[index].item(), " ".join(reason)]
+
+
+def top_features(stack: Stack, schema: Schema, features: Tensor) -> list[list[str]]:
+    """Return, for each row (B, F), the features with the largest gradient times input.
+
+    The gradient is that of the members' mean output for their own answer (Shrikumar et
+    al. 2017): a first-order account of what speaks for it.
+    """
+    if len(features) == 0:
+        return []
+    x = features.detach().clone().requires_grad_()
+    output = stack(x).mean(dim=0)
+    share = torch.autograd.grad(output.max(dim=1).values.sum(), x)[0] * features
+    names = schema.feature_names
+    order = share.argsort(dim=1, descending=True, stable=True)[:, :TOP_FEATURES]
+    return [[names[index] for index in row] for row in order.tolist()]
+
+
+def reference(model: Checkpoint, name: str, schema: Schema, part: Partition, bins: int) -> Figures:
+    """Return the headline figure of another model on the same rows, if it answers the same."""
+    if model.schema.target.classes != schema.target.classes:
+        return {}
+    headline = "rmse" if schema.task == "regression" else "accuracy"
+    return {f"{name}_{headline}": figures(model.stack, schema, part, bins)[headline]}
+
+
+def sentence(model: str, found: Figures) -> str:
+    """Return the headline figures beside their baselines, as a line."""
+    parts = [f"{name} {value:.3f}" for name, value in found.items() if isinstance(value, float)]
+    return f"{model} on {found['rows']} test rows: {', '.join(parts)}"

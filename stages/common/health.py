@@ -1,0 +1,93 @@
+"""Health of a stack on a fixed probe batch: saturation, dead units, gradients, spread."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from stages.common import objective
+from stages.common.network import Stack
+from stages.common.objective import Task
+from stages.common.partition import Partition
+
+PROBE_ROWS = 256
+SATURATED = 0.01  # derivative of the activation below which a unit learns next to nothing
+VANISHING = 0.001  # first-to-last gradient ratio below which a warning is printed
+
+
+@dataclass(frozen=True)
+class Health:
+    """One layer of one member.
+
+    saturated: share of (unit, row) pairs whose activation has a derivative below SATURATED;
+    dead: share of units with derivative 0 on every row (both 0 for the output layer);
+    gradient: L2 norm of the loss's gradient to the layer's weight; spread: standard
+    deviation of what the layer computes before its activation; weight_*: of its weights.
+    """
+
+    layer: int
+    member: int
+    saturated: float
+    dead: float
+    gradient: float
+    spread: float
+    weight_low: float
+    weight_high: float
+    weight_deviation: float
+
+
+def examine(task: Task, stack: Stack, part: Partition) -> list[Health]:
+    """Return the health of each layer and member on the first PROBE_ROWS rows of a part."""
+    x, y = part.features[:PROBE_ROWS], part.target[:PROBE_ROWS]
+    computed = stack.hidden(x)
+    loss = objective.losses(task, computed[-1], y).mean(dim=1).sum()
+    weights = [layer.weight for layer in stack.layers]
+    gradients = torch.autograd.grad(loss, weights)
+    found = []
+    for layer, (before, gradient) in enumerate(zip(computed, gradients, strict=True)):
+        squares = gradient.double().square().sum(dim=(1, 2)).tolist()
+        spread = before.detach().double().var(dim=(1, 2), correction=0).tolist()
+        if layer < stack.depth - 1:
+            slope = derivative(stack, before.detach()).abs()
+            saturated = (slope < SATURATED).double().mean(dim=(1, 2)).tolist()
+            dead = (slope == 0).all(dim=1).double().mean(dim=1).tolist()
+        else:
+            saturated = dead = [0.0] * len(stack)
+        flat = weights[layer].detach().double().flatten(1)
+        columns = (
+            saturated,
+            dead,
+            [math.sqrt(square) for square in squares],
+            [math.sqrt(square) for square in spread],
+            flat.amin(1).tolist(),
+            flat.amax(1).tolist(),
+            [math.sqrt(square) for square in flat.var(1, correction=0).tolist()],
+        )
+        found += [
+            Health(layer, member, *row) for member, row in enumerate(zip(*columns, strict=True))
+        ]
+    return found
+
+
+def derivative(stack: Stack, x: Tensor) -> Tensor:
+    """Return the activation's derivative at (K, B, H), by automatic differentiation."""
+    x = x.detach().requires_grad_()
+    return torch.autograd.grad(stack.activate(x).sum(), x)[0]
+
+
+def first_to_last(found: list[Health]) -> float:
+    """Return the median over members of the first layer's gradient norm over the last's.
+
+    A value near 0 means that the gradient vanishes on its way back.
+    """
+    last = max(health.layer for health in found)
+    first = {health.member: health.gradient for health in found if health.layer == 0}
+    ratios = sorted(
+        first[health.member] / health.gradient
+        for health in found
+        if health.layer == last and health.gradient > 0
+    )
+    return ratios[len(ratios) // 2] if ratios else math.nan

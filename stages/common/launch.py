@@ -1,0 +1,59 @@
+"""Start of every stage: check the settings, choose the arithmetic, run, report errors.
+
+Exit status: 0 done; 2 the user has something to mend; 130 interrupted (Ctrl-C);
+143 terminated. torch is imported only after the settings have been checked, so a
+mistyped key is reported in a fraction of a second.
+"""
+
+from __future__ import annotations
+
+import errno
+import signal
+import sys
+from collections.abc import Callable
+from types import FrameType
+
+from stages.common import arithmetic, params
+from stages.common.errors import UserError
+from stages.common.graph import Declared
+from stages.common.settings import Settings
+
+
+def launch(stage: str, run: Callable[[Settings, Declared], None]) -> None:
+    """Run one stage of dvc.yaml with the settings of params.yaml and leave the process."""
+
+    def start() -> None:
+        settings = params.load()
+        declared = Declared.read(stage)
+        arithmetic.prepare(settings.arithmetic)
+        arithmetic.check(settings.arithmetic)
+        run(settings, declared)
+
+    sys.exit(guard(start))
+
+
+def guard(run: Callable[[], None]) -> int:
+    """Call `run` and return the exit status; a user's error becomes one line on stderr."""
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        run()
+    except UserError as error:
+        return _complain(str(error), 2)
+    except KeyboardInterrupt:
+        return _complain("interrupted: nothing was recorded, run the same command again", 130)
+    except MemoryError:
+        return _complain("not enough memory: use a smaller table, batch or network", 2)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EROFS):
+            return _complain(f"{error.filename or 'a file'}: {error.strerror}", 2)
+        raise
+    return 0
+
+
+def _complain(message: str, status: int) -> int:
+    print("error: " + " ".join(message.split()), file=sys.stderr)
+    return status
+
+
+def _terminate(signum: int, frame: FrameType | None) -> None:
+    sys.exit(128 + signum)

@@ -1,0 +1,64 @@
+"""Loss and score of each row, by task. Smaller losses and larger scores are better."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+Task = Literal["classification", "regression"]
+SCORE: dict[Task, str] = {"classification": "accuracy", "regression": "r2"}
+
+
+def losses(task: Task, outputs: Tensor, target: Tensor) -> Tensor:
+    """Return the loss of each row and member, float32 (K, B).
+
+    outputs: (K, B, C) logits, or (K, B, 1) standardised values; target: (B,), int64 or
+    float32. Cross-entropy for classes, squared error for values.
+    """
+    members, rows, width = outputs.shape
+    if task == "regression":
+        assert width == 1
+        assert target.dtype == torch.float32
+        return (outputs[..., 0] - target).square()
+    assert target.dtype == torch.int64
+    every = F.cross_entropy(
+        outputs.reshape(members * rows, width), target.repeat(members), reduction="none"
+    )
+    return every.view(members, rows)
+
+
+def mixed_losses(
+    task: Task, outputs: Tensor, target: Tensor, mixing: tuple[Tensor, Tensor] | None
+) -> Tensor:
+    """Return `losses` towards the mixture of each row's target and its partner's."""
+    own = losses(task, outputs, target)
+    if mixing is None:
+        return own
+    partner, weight = mixing
+    return own * (1 - weight) + losses(task, outputs, target[partner]) * weight
+
+
+def scores(task: Task, outputs: Tensor, target: Tensor) -> Tensor:
+    """Return the score of each row and member, float32 (K, B), whose mean is reported.
+
+    Classes: 1 where the largest logit is the class, so the mean is the accuracy. Values:
+    1 minus the squared error over the variance of a standardised target, so the mean is
+    R2 relative to the training rows.
+    """
+    if task == "regression":
+        return 1 - losses(task, outputs, target)
+    return (outputs.argmax(dim=-1) == target).float()
+
+
+def join(task: Task, outputs: Tensor) -> Tensor:
+    """Return the members' joint output, (1, B, C): what `losses` and `scores` take.
+
+    Classes: the log of the mean of their probabilities. Values: their mean.
+    """
+    if task == "regression":
+        return outputs.mean(dim=0, keepdim=True)
+    tiny = torch.finfo(outputs.dtype).tiny
+    return outputs.softmax(dim=-1).mean(dim=0, keepdim=True).clamp_min(tiny).log()

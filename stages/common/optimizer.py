@@ -1,0 +1,88 @@
+"""SGD and AdamW for a stack, with one learning rate, momentum and decay per member.
+
+A member moves exactly as it would under torch.optim.SGD or torch.optim.AdamW with its own
+values. A frozen layer of a member does not move at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from stages.common.network import Stack
+from stages.common.recipe import Recipe
+
+BETA2, EPSILON = 0.999, 1e-8  # AdamW's defaults in torch; momentum is its beta1
+
+
+class Optimizer:
+    """Updates all members of a stack in place."""
+
+    slots = 0  # tensors of state per parameter
+
+    def __init__(self, stack: Stack, recipe: Recipe) -> None:
+        self.recipe = recipe
+        self.parameters: list[Tensor] = list(stack.parameters())
+        self.state = [[torch.zeros_like(p) for p in self.parameters] for _ in range(self.slots)]
+        self.steps = 0
+
+    @torch.no_grad()
+    def step(self, gradients: Sequence[Tensor]) -> None:
+        """Move every parameter (K, ., .) by its gradient of the same shape."""
+        self.steps += 1
+        for index, (parameter, gradient) in enumerate(zip(self.parameters, gradients, strict=True)):
+            frozen = self.recipe.frozen[:, index // 2, None, None]
+            decays = index % 2 == 0 or self.recipe.decay_bias
+            old = parameter.clone() if bool(frozen.any()) else None
+            self._move(index, parameter, gradient, decays)
+            if old is not None:
+                parameter.copy_(torch.where(frozen, old, parameter))
+
+    def _move(self, index: int, parameter: Tensor, gradient: Tensor, decays: bool) -> None:
+        raise AssertionError("a subclass moves the parameters")
+
+    def keep(self, stack: Stack, members: Tensor) -> None:
+        """Continue with the members at an index only; `stack` holds them, in this order."""
+        self.recipe = self.recipe.take(members)
+        self.parameters = list(stack.parameters())
+        self.state = [[tensor[members] for tensor in slot] for slot in self.state]
+
+
+def _column(values: Tensor) -> Tensor:
+    return values[:, None, None]
+
+
+class SGD(Optimizer):
+    """Stochastic gradient descent with momentum; decay is part of the gradient (L2)."""
+
+    slots = 1
+
+    def _move(self, index: int, parameter: Tensor, gradient: Tensor, decays: bool) -> None:
+        if decays:
+            gradient = gradient + _column(self.recipe.weight_decay) * parameter
+        buffer = self.state[0][index]
+        buffer.mul_(_column(self.recipe.momentum)).add_(gradient)
+        parameter.sub_(_column(self.recipe.lr) * buffer)
+
+
+class AdamW(Optimizer):
+    """Adam with decoupled weight decay (Loshchilov and Hutter 2019)."""
+
+    slots = 2
+
+    def _move(self, index: int, parameter: Tensor, gradient: Tensor, decays: bool) -> None:
+        lr, beta1 = _column(self.recipe.lr), _column(self.recipe.momentum)
+        if decays:
+            parameter.mul_(1 - lr * _column(self.recipe.weight_decay))
+        first, second = self.state[0][index], self.state[1][index]
+        first.mul_(beta1).add_((1 - beta1) * gradient)
+        second.mul_(BETA2).add_((1 - BETA2) * gradient.square())
+        corrected = second / (1 - BETA2**self.steps)
+        root = corrected.rsqrt().reciprocal()  # sqrt differs between processors, rsqrt does not
+        share = 1 - beta1**self.steps
+        parameter.sub_(lr * (first / share) / (root + EPSILON))
+
+
+OPTIMIZERS: dict[str, type[Optimizer]] = {"sgd": SGD, "adamw": AdamW}

@@ -1,0 +1,111 @@
+"""The trials of a search compared: the winner, the table, the effect of each setting."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from stages.common import files, objective
+from stages.common.schema import Schema
+from stages.common.settings import Range, Space
+from stages.common.trials import Trial
+
+
+def best(trials: Sequence[Trial]) -> int:
+    """Return the trial with the highest validation score; the lower loss decides a tie."""
+    scored = [(-trial.best.val_score, trial.best.val_loss, at) for at, trial in enumerate(trials)]
+    return min(scored)[2]
+
+
+def write_table(path: Path, trials: Sequence[Trial]) -> None:
+    """Write one row per trial: every setting searched, its size, its figures."""
+    names = list(trials[0].point)
+    figures = ("best_epoch", "train_loss", "train_score", "val_loss", "val_score")
+    header = ["trial", *(".".join(name) for name in names), "parameters", *figures, "status"]
+    rows = []
+    for index, trial in enumerate(trials):
+        settings = [_cell(trial.point[name]) for name in names]
+        record = trial.best
+        measured = [
+            record.epoch,
+            record.train_loss,
+            record.train_score,
+            record.val_loss,
+            record.val_score,
+        ]
+        status = "diverged" if trial.diverged else "done"
+        rows.append([index, *settings, trial.parameters, *measured, status])
+    files.write_csv(path, header, rows)
+
+
+def _cell(value: Any) -> str:
+    """Return a setting as the text that `adoption` reads back, unrounded."""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def write_effects(path: Path, trials: Sequence[Trial], space: Space) -> None:
+    """Write, for each setting, the mean and best validation score by its value.
+
+    A range is cut into three bands with the same number of trials each. With a list that
+    has 0 in it, the row of 0 is the search without that remedy.
+    """
+    rows = []
+    for section, key, axis in space.axes():
+        name = (section, key)
+        ordered = sorted(trials, key=lambda trial: _order(trial.point[name]))
+        bands = _bands(ordered) if isinstance(axis, Range) else _levels(ordered, name)
+        for band in bands:
+            values = [trial.point[name] for trial in band]
+            scores = [trial.best.val_score for trial in band]
+            same = values[0] == values[-1]
+            label = _cell(values[0]) if same else f"{values[0]} to {values[-1]}"
+            rows.append(
+                [f"{section}.{key}", label, len(band), sum(scores) / len(band), max(scores)]
+            )
+    files.write_csv(path, ("setting", "value", "trials", "mean_val_score", "best_val_score"), rows)
+
+
+def _order(value: Any) -> tuple[bool, Any]:
+    number = isinstance(value, int | float)
+    return (not number, value if number else json.dumps(value))
+
+
+def _bands(ordered: Sequence[Trial]) -> list[Sequence[Trial]]:
+    third = -(-len(ordered) // 3)
+    return [ordered[at : at + third] for at in range(0, len(ordered), third)]
+
+
+def _levels(ordered: Sequence[Trial], name: tuple[str, str]) -> list[list[Trial]]:
+    return [list(group) for _, group in itertools.groupby(ordered, lambda trial: trial.point[name])]
+
+
+def figures(trials: Sequence[Trial], schema: Schema) -> Mapping[str, Any]:
+    """Return the flat figures of a search."""
+    winner = best(trials)
+    score = objective.SCORE[schema.task]
+    return {
+        "search_trials": len(trials),
+        "search_diverged": sum(trial.diverged for trial in trials),
+        "search_best_trial": winner,
+        f"search_max_val_{score}": trials[winner].best.val_score,
+        f"search_median_val_{score}": sorted(trial.best.val_score for trial in trials)[
+            len(trials) // 2
+        ],
+    }
+
+
+def sentence(trials: Sequence[Trial], schema: Schema) -> str:
+    """Return the best trial and its settings, as a line."""
+    winner = trials[best(trials)]
+    settings = ", ".join(
+        f"{section}.{key} {value}" for (section, key), value in winner.point.items()
+    )
+    found = figures(trials, schema)
+    return (
+        f"search: {found['search_trials']} trials, {found['search_diverged']} diverged; best val "
+        f"{objective.SCORE[schema.task]} {winner.best.val_score:.3f} with {settings}; adopt it "
+        "with `python -m stages.search --adopt`"
+    )

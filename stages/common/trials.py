@@ -1,0 +1,90 @@
+"""The trials of a search, trained in stacks of one shape.
+
+Trials that share a shape, an activation and the settings of the whole stack train at
+once; they see the same rows in the same order, so they differ by their settings only.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from stages.common import initialize, space, training
+from stages.common.network import count_parameters
+from stages.common.partition import Partition
+from stages.common.recipe import Recipe
+from stages.common.schema import Schema
+from stages.common.settings import Model, Search, Train
+from stages.common.space import Point
+from stages.common.training import Record
+
+IN_ONE_STACK = (  # settings that all members of a stack share, besides the shape
+    ("model", "hidden"),
+    ("model", "activation"),
+    ("train", "optimizer"),
+    ("train", "batch_size"),
+    ("train", "decay_bias"),
+    ("train", "patience"),
+)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One point of the space and what came of it, at its best epoch."""
+
+    point: Point
+    parameters: int
+    best: Record
+    diverged: bool
+
+
+def run(
+    schema: Schema,
+    points: Sequence[Point],
+    rows: Partition,
+    val: Partition,
+    model: Model,
+    train: Train,
+    search: Search,
+) -> list[Trial]:
+    """Train every point, stack by stack, and return the trials in the order of the points.
+
+    Trial t starts from weights of its own (search.seed, t). Divergence ends a trial, not
+    the search.
+    """
+    done: dict[int, Trial] = {}
+    sections = [space.apply(point, model, train) for point in points]
+    for indices in _stacks(sections):
+        models = [sections[index][0] for index in indices]
+        trains = [sections[index][1] for index in indices]
+        widths = [schema.n_features, *models[0].hidden, schema.n_outputs]
+        stack = initialize.stack(
+            widths,
+            models[0].activation,
+            [(search.seed, index) for index in indices],
+            [each.init for each in models],
+            [(each.init_low, each.init_high) for each in models],
+            [each.negative_slope for each in models],
+        ).to(rows.target.device)
+        each = [
+            one.model_dump() | {"dropout": other.dropout}
+            for one, other in zip(trains, models, strict=True)
+        ]
+        shared = trains[0].model_dump() | {"epochs": search.epochs, "seed": search.seed}
+        recipe = Recipe.of(each, stack.depth, shared).to(rows.target.device)
+        fitted = training.fit(schema.task, stack, recipe, rows, val)
+        for place, index in enumerate(indices):
+            best, diverged = fitted.best[place], fitted.diverged[place]
+            done[index] = Trial(points[index], count_parameters(widths), best, diverged)
+    return [done[index] for index in range(len(points))]
+
+
+def _stacks(sections: Sequence[tuple[Model, Train]]) -> list[list[int]]:
+    """Group trials whose stack settings are the same; the order of the trials is kept."""
+    groups: dict[str, list[int]] = {}
+    for index, (model, train) in enumerate(sections):
+        both = {"model": model, "train": train}
+        key = json.dumps([getattr(both[section], name) for section, name in IN_ONE_STACK])
+        groups.setdefault(key, []).append(index)
+    return list(groups.values())

@@ -1,0 +1,44 @@
+"""evaluate: the only stage that reads test rows; figures of both models beside baselines."""
+
+from __future__ import annotations
+
+from stages.common.graph import Declared
+from stages.common.launch import launch
+from stages.common.settings import Settings
+
+
+def evaluate(settings: Settings, paths: Declared) -> None:
+    """Write metrics/evaluate.json, the predicted test rows for plots, and the wrong rows."""
+    from stages.common import arithmetic, evaluation, files
+    from stages.common.checkpoint import Checkpoint
+    from stages.common.partition import Partition
+
+    device = arithmetic.device(settings.device, settings.arithmetic)
+    bins = settings.evaluate.calibration_bins
+    found: evaluation.Figures = {}
+    wrong: list[list[object]] = []
+    for model, table, prefix, other in (
+        ("base", "source", "", "linear"),
+        ("finetuned", "target", "finetuned_", "base"),
+    ):
+        trained = Checkpoint.load(paths(f"{model}.pt")).to(device)
+        beside = Checkpoint.load(paths(f"{other}.pt")).to(device)
+        rows = Partition.load(paths(f"{table}/test.pt")).to(device)
+        stack, schema = trained.stack, trained.schema
+        pairs = evaluation.answers(stack, schema, rows)
+        files.write_csv(paths(f"{prefix}predicted.csv"), ("actual", "predicted"), pairs)
+        if len(rows) == 0:
+            continue
+        figures = evaluation.figures(stack, schema, rows, bins)
+        figures |= evaluation.baseline(schema, rows)
+        figures |= evaluation.reference(beside, other, schema, rows, bins)
+        found |= {f"{prefix}test_{name}": value for name, value in figures.items()}
+        wrong += [[model, *error] for error in evaluation.errors(stack, schema, rows)]
+        print(evaluation.sentence(model, figures))
+    header = ("model", "row", "actual", "predicted", "confidence", "top_features")
+    files.write_csv(paths("errors.csv"), header, wrong)
+    files.write_metrics(paths("evaluate.json"), found)
+
+
+if __name__ == "__main__":
+    launch("evaluate", evaluate)

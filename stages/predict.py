@@ -1,0 +1,47 @@
+"""predict: a trained model answers for the rows of a new CSV file.
+
+usage: python -m stages.predict NEW.csv --output OUT.csv [--model base|finetuned]
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from stages.common.graph import Declared
+from stages.common.launch import launch
+from stages.common.settings import Settings
+
+
+def predict(settings: Settings, paths: Declared, new: Path, output: Path, model: str) -> None:
+    """Write one row per row of `new`: its number, the answer, a probability per class.
+
+    The file needs the feature columns in any order and no target.
+    """
+    from stages.common import arithmetic, encoding, evaluation, files, table
+    from stages.common.checkpoint import Checkpoint
+    from stages.common.errors import located
+
+    device = arithmetic.device(settings.device, settings.arithmetic)
+    trained = Checkpoint.load(paths(f"{model}.pt")).to(device)
+    frame = table.read(new, settings.preprocess.separator)
+    with located(str(new)):
+        features = encoding.encode_features(frame, trained.schema).to(device)
+    found = evaluation.predict(trained.stack, trained.schema, features)
+    header, rows = evaluation.answer_table(trained.schema, found)
+    files.write_csv(output, header, rows)
+    print(f"{output}: {len(frame)} rows answered by {model}")
+
+
+def arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(prog="python -m stages.predict", description=__doc__)
+    parser.add_argument("new", type=Path, help="the CSV file to answer for")
+    parser.add_argument("--output", type=Path, required=True, help="the CSV file to write")
+    parser.add_argument("--model", choices=("base", "finetuned"), default="base")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    given = arguments()
+    launch("evaluate", lambda settings, paths: predict(settings, paths, **vars(given)))

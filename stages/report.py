@@ -1,0 +1,47 @@
+"""report: the headline figures of the tracked metrics as a short table.
+
+A command, no DVC stage: it only reads what the stages have written.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from stages.common import files
+from stages.common.graph import Declared
+from stages.common.launch import guard
+
+# what, key; a key with _low and _high beside it has a 95 % interval
+LINES = (
+    ("base model, test rows", "test_accuracy"),
+    ("  linear model", "test_linear_accuracy"),
+    ("  most frequent class", "test_majority_accuracy"),
+    ("base model, test rows, RMSE", "test_rmse"),
+    ("  linear model, RMSE", "test_linear_rmse"),
+    ("  mean of the training rows, RMSE", "test_mean_rmse"),
+    ("fine-tuned, second table's test rows", "finetuned_test_accuracy"),
+    ("  base model as it is", "finetuned_test_base_accuracy"),
+    ("  most frequent class", "finetuned_test_majority_accuracy"),
+    ("fine-tuned, RMSE", "finetuned_test_rmse"),
+    ("  base model as it is, RMSE", "finetuned_test_base_rmse"),
+    ("gain over training from scratch, validation rows", "transfer_gain"),
+    ("best of the search, validation rows", "search_max_val_accuracy"),
+    ("best of the search, validation rows, R2", "search_max_val_r2"),
+)
+
+
+def report() -> None:
+    """Print the table of headline figures with their intervals."""
+    found: dict[str, Any] = {}
+    for stage in ("finetune", "evaluate", "search"):
+        found |= files.read_json(Declared.read(stage)(f"metrics/{stage}.json"))
+    for label, key in LINES:
+        if key in found:
+            ends = [found.get(f"{key}_{end}") for end in ("low", "high")]
+            interval = "" if None in ends else f"   95 % interval {ends[0]:.3f} to {ends[1]:.3f}"
+            print(f"{label:50}{found[key]:7.3f}{interval}")
+
+
+if __name__ == "__main__":
+    sys.exit(guard(report))

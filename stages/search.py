@@ -1,0 +1,40 @@
+"""search: many settings tried at once; `--adopt` writes the winner into params.yaml."""
+
+from __future__ import annotations
+
+import sys
+
+from stages.common.graph import Declared
+from stages.common.launch import launch
+from stages.common.settings import Settings
+
+
+def search(settings: Settings, paths: Declared) -> None:
+    """Write metrics/trials.csv with one row per trial, its summary and metrics/search.json."""
+    from stages.common import arithmetic, checkpoint, files, ranking, space, trials
+    from stages.common.partition import Partition
+
+    device = arithmetic.device(settings.device, settings.arithmetic)
+    schema = checkpoint.read_schema(paths("schema.json"))["source"]
+    rows = Partition.load(paths("source/train.pt")).to(device)
+    val = Partition.load(paths("source/val.pt")).to(device)
+
+    points = space.draw(settings.search)
+    found = trials.run(schema, points, rows, val, settings.model, settings.train, settings.search)
+    ranking.write_table(paths("trials.csv"), found)
+    ranking.write_effects(paths("effects.csv"), found, settings.search.space)
+    files.write_metrics(paths("search.json"), ranking.figures(found, schema))
+    print(ranking.sentence(found, schema))
+
+
+def adopt(settings: Settings, paths: Declared) -> None:
+    """Write the settings of the best trial into params.yaml and print what changed."""
+    from stages.common import adoption
+
+    print(adoption.adopt(paths("trials.csv"), paths("search.json")))
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] not in ([], ["--adopt"]):
+        sys.exit("usage: python -m stages.search [--adopt]")
+    launch("search", adopt if sys.argv[1:] else search)

@@ -1,0 +1,33 @@
+"""train: overfit one batch as a check, then train the members of the base model at once."""
+
+from __future__ import annotations
+
+from stages.common.graph import Declared
+from stages.common.launch import launch
+from stages.common.settings import Settings
+
+
+def train(settings: Settings, paths: Declared) -> None:
+    """Write the base model, the linear baseline, their curves and metrics/train.json."""
+    from stages.common import arithmetic, checkpoint, curves, ensemble, gate
+    from stages.common.partition import Partition
+
+    device = arithmetic.device(settings.device, settings.arithmetic)
+    schema = checkpoint.read_schema(paths("schema.json"))["source"]
+    rows = Partition.load(paths("source/train.pt")).to(device)
+    val = Partition.load(paths("source/val.pt")).to(device)
+
+    passed = gate.overfit(schema, rows, settings.model, settings.train.seed)
+    print(f"gate: {gate.ROWS} rows learnt by heart in {passed.steps} steps, loss {passed.loss:.4f}")
+    base = ensemble.train(schema, rows, val, settings.model, settings.train)
+    linear = ensemble.train_linear(schema, rows, val, settings.model, settings.train)
+
+    base.checkpoint.save(paths("base.pt"))
+    linear.checkpoint.save(paths("linear.pt"))
+    curves.write_history(paths("training.csv"), base.fitted.history)
+    curves.write_health(paths("health.csv"), base.health)
+    ensemble.write_figures(paths("train.json"), base, passed, rows, val)
+
+
+if __name__ == "__main__":
+    launch("train", train)
