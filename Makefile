@@ -31,9 +31,9 @@ format: $(DEV)/installed  ## put the code into the one format
 	$(DEV)/bin/ruff check --fix .
 
 .PHONY: bench
-bench: $(DEV)/installed  ## measure accuracy over split seeds, and speed against peers
+bench: $(DEV)/installed  ## accuracy over 20 split seeds; time of the pipeline and of a stack
 	$(DEV)/bin/python -m tests.benchmarks.accuracy
-	$(DEV)/bin/python -m tests.benchmarks.speed
+	$(DEV)/bin/python -m tests.benchmarks.duration
 
 .PHONY: schema
 schema: $(RUN)/installed  ## write params.schema.json anew after a change of the settings

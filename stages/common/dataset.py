@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,18 +37,24 @@ class Dataset:
         """Return a line that says what was read as what."""
         first, last = self.columns.features[0], self.columns.features[-1]
         rows = ", ".join(f"{len(part)} {name}" for name, part in self.parts.items())
-        left_out = ", ".join(f"'{name}'" for name in self.columns.left_out) or "none"
-        dropped = ", ".join(f"'{column.name}'" for column in self.schema.dropped) or "none"
+        dropped = [column.name for column in self.schema.dropped]
+        left_out = [name for name in self.columns.left_out if name not in dropped]
         return (
             f"{self.csv}: {rows} rows; {len(self.columns.features)} features '{first}' to "
             f"'{last}' as {self.schema.n_features} columns; target '{self.columns.target}' "
-            f"({self._answers()}); left out: {left_out}; dropped, nothing in them: {dropped}"
+            f"({self._answers()}); left out: {_listed(left_out)}; dropped, as they do not vary: "
+            f"{_listed(dropped)}"
         )
 
     def _answers(self) -> str:
         if self.schema.task == "regression":
             return "regression"
         return f"{len(self.schema.target.classes)} classes"
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(f"'{name}'" for name in names[:8]) or "none"
+    return f"{shown}, ... ({len(names)})" if len(names) > 8 else shown
 
 
 def build(settings: Preprocess) -> Dataset:

@@ -38,6 +38,8 @@ def encode_features(rows: pd.DataFrame, schema: Schema) -> Tensor:
             continue
         values = truth(cells) if column.kind == "boolean" else numbers(cells)
         filled = (values.fillna(column.fill).to_numpy() - column.shift) / column.scale
+        if column.low is not None or column.high is not None:
+            filled = np.clip(filled, column.low, column.high)
         encoded.append(filled[:, None])
         if column.indicator:
             encoded.append(values.isna().to_numpy(dtype=np.float64)[:, None])

@@ -6,6 +6,7 @@ The members' predictions are averaged first: the figures are those of the ensemb
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterator
 
 import torch
@@ -20,6 +21,7 @@ from stages.common.schema import Schema
 from stages.common.training import CHUNK
 
 TOP_FEATURES = 3
+SMALLEST = 1e-12  # probability that enters the loss
 Figures = dict[str, float | int | None]
 
 
@@ -49,27 +51,35 @@ def figures(stack: Stack, schema: Schema, part: Partition, bins: int) -> Figures
     if schema.task == "regression":
         return value_figures(predicted, actual(schema, part).cpu())
     target = part.target.cpu()
-    classes = schema.n_outputs
     correct = int((predicted.argmax(dim=1) == target).sum())
     low, high = intervals.wilson(correct, len(target))
-    f1 = metrics.MulticlassF1Score(classes, average="macro")
-    accuracy = metrics.MulticlassAccuracy(classes, average="micro")
-    calibration = metrics.MulticlassCalibrationError(classes, n_bins=bins, norm="l1")
-    auroc = metrics.MulticlassAUROC(classes, average="none")
-    present = torch.bincount(target, minlength=classes) > 0
-    for metric in (f1, accuracy, calibration):
-        metric.update(predicted, target)
-    auroc.update(predicted, target)
-    likelihood = predicted.gather(1, target[:, None]).double().clamp_min(1e-12)
-    return {
-        "accuracy": accuracy.compute().item(),
+    likelihood = predicted.gather(1, target[:, None]).double().clamp_min(SMALLEST)
+    return class_figures(predicted, target, bins) | {
         "accuracy_low": low,
         "accuracy_high": high,
-        "macro_f1": f1.compute().item(),
-        "auroc": auroc.compute()[present].mean().item() if int(present.sum()) > 1 else None,
-        "calibration_error": calibration.compute().item(),
         "loss": -likelihood.log().mean().item(),
         "rows": len(target),
+    }
+
+
+def class_figures(predicted: Tensor, target: Tensor, bins: int) -> Figures:
+    """Return torchmetrics' figures of class probabilities (B, C) for classes (B,)."""
+    classes = predicted.shape[1]
+    present = torch.bincount(target, minlength=classes) > 0
+    accuracy = metrics.MulticlassAccuracy(classes, average="micro")
+    f1 = metrics.MulticlassF1Score(classes, average="macro")
+    auroc = metrics.MulticlassAUROC(classes, average="none")
+    calibration = metrics.MulticlassCalibrationError(classes, n_bins=bins, norm="l1")
+    for metric in (accuracy, f1, auroc, calibration):
+        metric.update(predicted, target)
+    with warnings.catch_warnings():  # of a class that is not there, whose AUROC is left out
+        warnings.filterwarnings("ignore", message="No (positive|negative) samples")
+        curves = auroc.compute()[present]
+    return {
+        "accuracy": accuracy.compute().item(),
+        "macro_f1": f1.compute().item(),
+        "auroc": curves.mean().item() if len(curves) > 1 else None,
+        "calibration_error": calibration.compute().item(),
     }
 
 

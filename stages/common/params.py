@@ -161,7 +161,10 @@ def schema(text: str) -> dict[str, Any]:
             above = itertools.takewhile(
                 lambda row: row.lstrip().startswith("#"), reversed(rows[:at])
             )
-            comment = " ".join(row.lstrip(" #") for row in reversed(list(above)))
+            behind = rows[at].partition(" # ")[2:]
+            comment = " ".join(
+                [*(row.lstrip(" #") for row in reversed(list(above))), *behind]
+            ).strip()
             if comment:
                 target["description"] = comment
             if "$ref" in target and isinstance(value, MappingNode):

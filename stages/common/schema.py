@@ -3,8 +3,8 @@
 The schema is written as JSON, kept in every checkpoint, and never changes with a
 validation or test row. Encoded columns, in order:
 
-numeric   one column, scaled; a missing value becomes the training median, and a second
-          column marks it when training rows have missing values
+numeric   one column, scaled and held within limits; a missing value becomes the training
+          median, and a second column marks it when training rows have missing values
 boolean   one column, 0 or 1; missing as for numbers
 category  one column per level, one for any level that training rows do not have
 """
@@ -25,13 +25,16 @@ from stages.common.table import Columns
 
 NUMERIC_SHARE = 0.8  # of the values: from here on a column is numeric, and the rest is junk
 MOST_LEVELS = 64  # of a category; rarer ones share the column of unknown levels
+# An encoded number far outside what training rows have says "far out", not how far: the
+# network has learnt nothing there, and a huge input would drown all others.
+HELD = {"standard": (-5.0, 5.0), "minmax": (-1.0, 2.0), "none": (None, None)}
 NO_VALUE = "(missing)"  # the level of a category's missing values
 
 Frozen = ConfigDict(extra="forbid", frozen=True)
 
 
 class Numeric(BaseModel):
-    """A column of numbers: encoded as (value - shift) / scale."""
+    """A column of numbers: encoded as (value - shift) / scale, held between low and high."""
 
     model_config = Frozen
     kind: Literal["numeric", "boolean"]
@@ -39,6 +42,8 @@ class Numeric(BaseModel):
     position: int
     shift: float
     scale: float
+    low: float | None  # None: not held
+    high: float | None
     fill: float  # the training median, unscaled
     indicator: bool
 
@@ -156,12 +161,15 @@ def _fit_column(cells: pd.Series, position: int, scale: str) -> Numeric | Catego
         return Category(kind="category", name=name, position=position, levels=sorted(levels))
     found = (truth(values) if boolean else numbers(values)).to_numpy()
     shift, unit = (0.0, 1.0) if boolean else _scaling(found, scale)
+    low, high = (None, None) if boolean else HELD[scale]
     return Numeric(
         kind="boolean" if boolean else "numeric",
         name=name,
         position=position,
         shift=shift,
         scale=unit,
+        low=low,
+        high=high,
         fill=float(np.median(found)),
         indicator=len(values) < len(cells),
     )

@@ -63,7 +63,7 @@ class Preprocess(Section):
     """From a CSV file to tensors."""
 
     csv: str
-    separator: Annotated[str, Field(min_length=1, max_length=1)]
+    separator: Literal["auto"] | Annotated[str, Field(min_length=1, max_length=1)]
     features: str | Annotated[list[str | int], Field(min_length=1)]
     target: int | str
     task: Literal["auto", "classification", "regression"]

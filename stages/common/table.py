@@ -6,6 +6,7 @@ Rows are numbered from 0 after the header, as pandas' iloc numbers them.
 from __future__ import annotations
 
 import csv
+import itertools
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,9 +17,8 @@ import pandas as pd
 from stages.common.errors import UserError
 
 MISSING = ("", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "none", "?")
-
-
 SEPARATORS = ",;\t|"
+LOOK = 20  # lines in which the separator is found
 
 
 @dataclass(frozen=True)
@@ -33,24 +33,28 @@ class Columns:
 def read(path: Path, separator: str) -> pd.DataFrame:
     """Read a CSV file; every cell is text, a cell without a value is NA.
 
-    Raises UserError for a missing, empty, unreadable or ragged file and for column names
-    that are empty or not unique.
+    separator: one character, or `auto`. Raises UserError for a missing, empty, unreadable
+    or ragged file and for column names that are empty or not unique.
     """
     try:
         with open(path, encoding="utf-8-sig", newline="") as stream:
-            header = next(csv.reader(stream, delimiter=separator), [])
+            first = list(itertools.islice(stream, LOOK))
+        if separator == "auto":
+            separator = find_separator(first)
+        header = next(csv.reader(first, delimiter=separator), [])
         _check_header(path, header, separator)
         frame = pd.read_csv(
             path,
             sep=separator,
             dtype=str,
             keep_default_na=False,
-            index_col=False,
             encoding="utf-8-sig",
             skipinitialspace=True,
         )
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file; put the table there or mend the setting") from error
+    except IsADirectoryError as error:
+        raise UserError(f"{path}: a folder; name a CSV file in it") from error
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: not UTF-8 text; save the table as UTF-8") from error
     except (pd.errors.ParserError, csv.Error) as error:
@@ -58,11 +62,23 @@ def read(path: Path, separator: str) -> pd.DataFrame:
         raise UserError(
             f"{path}: not a table: {reason}; mend that line or the separator"
         ) from error
-    if frame.empty:
-        raise UserError(f"{path}: a header but no rows; put rows below it")
+    _check_rows(path, frame)
     frame.columns = pd.Index([name.strip() for name in header])
     stripped = pd.DataFrame({name: frame[name].str.strip() for name in frame})
-    return stripped.mask(stripped.isin(MISSING) | stripped.isna())
+    return stripped.mask(stripped.isin(MISSING))
+
+
+def find_separator(lines: Sequence[str]) -> str:
+    """Return the character that cuts all lines into the same number of cells, at least two.
+
+    Of several the one with the most cells; a comma when there is none (one column).
+    """
+    cells = {}
+    for mark in SEPARATORS:
+        counts = {len(row) for row in csv.reader(lines, delimiter=mark) if row}
+        cells[mark] = counts.pop() if len(counts) == 1 else 1
+    best = max(SEPARATORS, key=lambda mark: cells[mark])
+    return best if cells[best] > 1 else ","
 
 
 def _check_header(path: Path, header: list[str], separator: str) -> None:
@@ -79,6 +95,19 @@ def _check_header(path: Path, header: list[str], separator: str) -> None:
     name, count = Counter(names).most_common(1)[0]
     if count > 1:
         raise UserError(f"{path}, line 1: {count} columns are named '{name}'; rename them")
+
+
+def _check_rows(path: Path, frame: pd.DataFrame) -> None:
+    if not isinstance(frame.index, pd.RangeIndex):
+        raise UserError(f"{path}: the rows have more cells than the header; mend line 1")
+    if frame.empty:
+        raise UserError(f"{path}: a header but no rows; put rows below it")
+    short = frame.iloc[:, -1].isna()  # an empty cell is "", only an absent one is NA
+    if short.any():
+        raise UserError(
+            f"{path}: row {short.idxmax()} has fewer cells than the header has names "
+            f"({short.sum()} such rows); mend that line or the separator"
+        )
 
 
 def resolve(

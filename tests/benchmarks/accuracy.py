@@ -1,0 +1,40 @@
+"""Test accuracy of the base model over split seeds, with the settings of params.yaml.
+
+The settings were chosen by validation figures of other split seeds (100 and up).
+"""
+
+from __future__ import annotations
+
+import statistics
+
+import stages  # noqa: F401  isort: skip
+from stages.common import dataset, ensemble, params, training
+
+SEEDS = range(20)
+
+
+def main() -> None:
+    """Print a row per split seed, then mean and standard deviation."""
+    settings = params.load()
+    tested, validated, linear = [], [], []
+    print("seed   validation   test   linear model, test")
+    for seed in SEEDS:
+        built = dataset.build(settings.preprocess.model_copy(update={"seed": seed}))
+        rows, val, test = (built.parts[part] for part in ("train", "val", "test"))
+        schema, recipe = built.schema, settings.train.model_copy(update={"seed": seed})
+        base = ensemble.train(schema, rows, val, settings.model, recipe).fitted.stack
+        plain = ensemble.train_linear(schema, rows, val, settings.model, recipe).fitted.stack
+        validated.append(training.measure_together(schema.task, base, val)[1])
+        tested.append(training.measure_together(schema.task, base, test)[1])
+        linear.append(training.measure_together(schema.task, plain, test)[1])
+        print(f"{seed:4}   {validated[-1]:10.4f}   {tested[-1]:.4f}   {linear[-1]:.4f}", flush=True)
+    for name, values in (("base", tested), ("linear", linear)):
+        mean, deviation = statistics.mean(values), statistics.stdev(values)
+        print(
+            f"{name}: mean test accuracy {mean:.4f}, standard deviation {deviation:.4f}, "
+            f"{len(values)} split seeds"
+        )
+
+
+if __name__ == "__main__":
+    main()
