@@ -55,6 +55,7 @@ help:  ## show this list
 # so that what they bring along (SciPy) is never seen by a stage.
 $(RUN)/installed: requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; try make PYTHON=python3.11")'
+	@echo "installing the pinned versions into $(RUN); this takes a minute or two"
 	$(PYTHON) -m venv $(RUN)
 	$(RUN)/bin/python -m pip install --quiet --disable-pip-version-check --requirement requirements.txt
 	@touch $@

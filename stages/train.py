@@ -17,6 +17,7 @@ def train(settings: Settings, paths: Declared) -> None:
     rows = Partition.load(paths("source/train.pt")).to(device)
     val = Partition.load(paths("source/val.pt")).to(device)
 
+    ensemble.check_size(schema, settings.model)
     passed = gate.overfit(schema, rows, settings.model, settings.train.seed)
     print(f"gate: {gate.ROWS} rows learnt by heart in {passed.steps} steps, loss {passed.loss:.4f}")
     base = ensemble.train(schema, rows, val, settings.model, settings.train)

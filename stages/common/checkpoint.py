@@ -17,7 +17,7 @@ from torch import Tensor
 
 from stages.common import files
 from stages.common.errors import UserError
-from stages.common.network import Stack
+from stages.common.network import MODULES, Stack
 from stages.common.schema import Schema
 
 FORMAT = 1  # of the file; a change of the layout raises it
@@ -58,6 +58,8 @@ class Checkpoint:
             schema = Schema.model_validate(content["schema"])
             widths, slope = content["widths"], content["negative_slope"]
             weights, biases = _weights(content, widths, len(slope))
+            if content["activation"] not in MODULES:
+                raise ValueError(content["activation"])
             stack = Stack(weights, biases, content["activation"], slope.clone())
         except (ValidationError, KeyError, AttributeError, TypeError, ValueError) as error:
             raise UserError(f"{path}: its weights and description differ; {remedy}") from error

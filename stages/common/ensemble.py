@@ -33,17 +33,21 @@ class Trained:
     health: list[tuple[int, Health]]  # with the epoch
 
 
+def check_size(schema: Schema, model: Model) -> None:
+    """Raise UserError when a network has more parameters than `model.max_parameters` allows."""
+    parameters = count_parameters([schema.n_features, *model.hidden, schema.n_outputs])
+    if 0 < model.max_parameters < parameters:
+        raise UserError(
+            f"model.hidden {model.hidden}: {parameters} parameters, more than model.max_parameters "
+            f"{model.max_parameters}; take smaller layers"
+        )
+
+
 def train(
     schema: Schema, rows: Partition, val: Partition, model: Model, settings: Train
 ) -> Trained:
     """Train `settings.members` networks at once and examine their health after each epoch."""
     widths = [schema.n_features, *model.hidden, schema.n_outputs]
-    parameters = count_parameters(widths)
-    if model.max_parameters and parameters > model.max_parameters:
-        raise UserError(
-            f"model.hidden {model.hidden}: {parameters} parameters, more than model.max_parameters "
-            f"{model.max_parameters}; take smaller layers"
-        )
     members = settings.members
     stack = initialize.stack(
         widths,
@@ -70,8 +74,7 @@ def train_linear(
     schema: Schema, rows: Partition, val: Partition, model: Model, settings: Train
 ) -> Trained:
     """Train the linear baseline: the same engine and recipe with no hidden layer."""
-    linear = {"hidden": [], "max_parameters": 0}
-    return train(schema, rows, val, model.model_copy(update=linear), settings)
+    return train(schema, rows, val, model.model_copy(update={"hidden": []}), settings)
 
 
 def figures(trained: Trained, rows: Partition, val: Partition) -> dict[str, Any]:

@@ -105,7 +105,7 @@ def read_tensors(path: Path, keys: Iterable[str]) -> dict[str, Any]:
     _exists(path)
     try:
         content: dict[str, torch.Tensor] = torch.load(path, weights_only=True, mmap=True)
-    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError) as error:
+    except (OSError, RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError) as error:
         raise UserError(f"{path}: not a file that this project wrote; {remedy(path)}") from error
     if not isinstance(content, dict) or not set(keys) <= set(content):
         raise UserError(f"{path}: lacks {sorted(keys)}, it is another program's; {remedy(path)}")

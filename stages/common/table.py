@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import itertools
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,11 +38,10 @@ def read(path: Path, separator: str) -> pd.DataFrame:
     """
     try:
         with open(path, encoding="utf-8-sig", newline="") as stream:
-            first = list(itertools.islice(stream, LOOK))
-        if separator == "auto":
-            separator = find_separator(first)
-        header = next(csv.reader(first, delimiter=separator), [])
-        _check_header(path, header, separator)
+            if separator == "auto":
+                separator = find_separator(list(itertools.islice(stream, LOOK)))
+                stream.seek(0)
+            header = _check_lines(path, csv.reader(stream, delimiter=separator), separator)
         frame = pd.read_csv(
             path,
             sep=separator,
@@ -62,8 +61,9 @@ def read(path: Path, separator: str) -> pd.DataFrame:
         raise UserError(
             f"{path}: not a table: {reason}; mend that line or the separator"
         ) from error
-    _check_rows(path, frame)
-    frame.columns = pd.Index([name.strip() for name in header])
+    if frame.empty:
+        raise UserError(f"{path}: a header but no rows; put rows below it")
+    frame.columns = pd.Index(header)
     stripped = pd.DataFrame({name: frame[name].str.strip() for name in frame})
     return stripped.mask(stripped.isin(MISSING))
 
@@ -81,10 +81,13 @@ def find_separator(lines: Sequence[str]) -> str:
     return best if cells[best] > 1 else ","
 
 
-def _check_header(path: Path, header: list[str], separator: str) -> None:
-    names = [name.strip() for name in header]
+def _check_lines(path: Path, rows: Iterator[list[str]], separator: str) -> list[str]:
+    """Return the column names; UserError for bad names and for the first ragged line."""
+    names = [name.strip() for name in next(rows, [])]
     if not any(names):
         raise UserError(f"{path}: empty; the first line must name the columns")
+    if "\0" in "".join(names):
+        raise UserError(f"{path}: not a text file; save the table as CSV")
     if len(names) == 1 and any(mark in names[0] for mark in SEPARATORS):
         raise UserError(
             f"{path}, line 1: one column only, '{names[0][:60]}'; is the separator "
@@ -95,19 +98,13 @@ def _check_header(path: Path, header: list[str], separator: str) -> None:
     name, count = Counter(names).most_common(1)[0]
     if count > 1:
         raise UserError(f"{path}, line 1: {count} columns are named '{name}'; rename them")
-
-
-def _check_rows(path: Path, frame: pd.DataFrame) -> None:
-    if not isinstance(frame.index, pd.RangeIndex):
-        raise UserError(f"{path}: the rows have more cells than the header; mend line 1")
-    if frame.empty:
-        raise UserError(f"{path}: a header but no rows; put rows below it")
-    short = frame.iloc[:, -1].isna()  # an empty cell is "", only an absent one is NA
-    if short.any():
-        raise UserError(
-            f"{path}: row {short.idxmax()} has fewer cells than the header has names "
-            f"({short.sum()} such rows); mend that line or the separator"
-        )
+    for row in rows:
+        if row and len(row) != len(names):
+            raise UserError(
+                f"{path}, line {rows.line_num}: {len(row)} cells, but the header names "  # type: ignore[attr-defined]
+                f"{len(names)} columns; mend that line or set preprocess.separator"
+            )
+    return names
 
 
 def resolve(
