@@ -35,6 +35,11 @@ bench: $(DEV)/installed  ## accuracy over 20 split seeds; time of the pipeline a
 	$(DEV)/bin/python -m tests.benchmarks.accuracy
 	$(DEV)/bin/python -m tests.benchmarks.duration
 
+.PHONY: experiments
+experiments: $(RUN)/installed  ## compare the experiments by validation figures
+	@$(RUN)/bin/python -m dvc exp show --only-changed --hide-failed --drop '.*' \
+	--keep '^(Experiment|ensemble_val|transfer_gain$$)|^(preprocess|model|train|finetune)\.'
+
 .PHONY: schema
 schema: $(RUN)/installed  ## write params.schema.json anew after a change of the settings
 	$(RUN)/bin/python -m stages.common.params

@@ -26,6 +26,7 @@ def predict(settings: Settings, paths: Declared, new: Path, output: Path, model:
     trained = Checkpoint.load(paths(f"{model}.pt")).to(device)
     frame = table.read(new, settings.preprocess.separator)
     with located(str(new)):
+        encoding.check_gaps(frame, trained.schema)
         features = encoding.encode_features(frame, trained.schema).to(device)
     found = evaluation.predict(trained.stack, trained.schema, features)
     header, rows = evaluation.answer_table(trained.schema, found)

@@ -23,8 +23,9 @@ def search(settings: Settings, paths: Declared) -> None:
     found = trials.run(schema, points, rows, val, settings.model, settings.train, settings.search)
     ranking.write_table(paths("trials.csv"), found)
     ranking.write_effects(paths("effects.csv"), found, settings.search.space)
-    files.write_metrics(paths("search.json"), ranking.figures(found, schema))
-    print(ranking.sentence(found, schema))
+    figures = ranking.figures(found, schema, settings.search.seed)
+    files.write_metrics(paths("search.json"), figures)
+    print(ranking.sentence(found, schema, figures))
 
 
 def adopt(settings: Settings, paths: Declared) -> None:

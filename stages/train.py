@@ -9,7 +9,7 @@ from stages.common.settings import Settings
 
 def train(settings: Settings, paths: Declared) -> None:
     """Write the base model, the linear baseline, their curves and metrics/train.json."""
-    from stages.common import arithmetic, checkpoint, curves, ensemble, gate
+    from stages.common import arithmetic, checkpoint, curves, ensemble, gate, network
     from stages.common.partition import Partition
 
     device = arithmetic.device(settings.device, settings.arithmetic)
@@ -17,7 +17,8 @@ def train(settings: Settings, paths: Declared) -> None:
     rows = Partition.load(paths("source/train.pt")).to(device)
     val = Partition.load(paths("source/val.pt")).to(device)
 
-    ensemble.check_size(schema, settings.model)
+    widths = [schema.n_features, *settings.model.hidden, schema.n_outputs]
+    network.check_budget(widths, settings.model.max_parameters)
     passed = gate.overfit(schema, rows, settings.model, settings.train.seed)
     print(f"gate: {gate.ROWS} rows learnt by heart in {passed.steps} steps, loss {passed.loss:.4f}")
     base = ensemble.train(schema, rows, val, settings.model, settings.train)

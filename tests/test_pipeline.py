@@ -207,6 +207,17 @@ def test_a_regression_runs_from_end_to_end(fresh: Path) -> None:
     assert read(fresh, "train")["val_r2"] > 0.75
 
 
+def test_the_experiments_of_the_readme_run_as_written(fresh: Path) -> None:
+    section = (ROOT / "README.md").read_text().partition("## Experiments")[2]
+    commands = section.split("```")[1].strip().splitlines()
+    assert len(commands) > 5
+    for command in commands:
+        if command.startswith("dvc"):
+            run(fresh, "bash", "-c", command.replace("dvc ", "python -m dvc ", 1))
+        else:
+            assert command.startswith("make experiments")
+
+
 def test_plots_and_experiments_are_shown(clone: Path, tmp_path: Path) -> None:
     page = dvc(clone, "plots", "show", "--out", str(tmp_path / "plots"))
     assert "index.html" in page

@@ -20,11 +20,13 @@ def adopt(table: Path, metrics: Path, path: Path = params.PARAMS) -> str:
     """
     from stages.common import files
 
-    winner = files.read_json(metrics)["search_best_trial"]
+    try:
+        winner = files.read_json(metrics)["search_best_trial"]
+    except (KeyError, TypeError) as error:
+        raise UserError(f"{metrics}: names no best trial; run `dvc repro search`") from error
     try:
         with open(table, encoding="utf-8", newline="") as stream:
-            rows = {int(row["trial"]): row for row in csv.DictReader(stream)}
-        row = rows[winner]
+            row = {int(row["trial"]): row for row in csv.DictReader(stream)}[winner]
     except (OSError, KeyError, ValueError) as error:
         raise UserError(f"{table}: no trial {winner} in it; run `dvc repro search`") from error
     before = after = params.read(path)

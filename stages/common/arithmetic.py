@@ -42,7 +42,8 @@ def prepare(mode: Mode = "portable") -> None:
 
 def check(mode: Mode) -> None:
     """Raise RuntimeError when torch was imported before `prepare` could set `mode`."""
-    wrong = [name for name, value in PORTABLE.items() if os.environ.get(name) != value]
+    wanted = PORTABLE | ONE_THREAD
+    wrong = [name for name, value in wanted.items() if os.environ.get(name) != value]
     if mode == "portable" and wrong:
         raise RuntimeError(
             f"torch was imported before its arithmetic was set ({', '.join(wrong)}): "

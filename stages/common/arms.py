@@ -95,7 +95,9 @@ def starting_weights(
         [model["negative_slope"]] * members,
     )
     tuned = fresh.take(torch.arange(members))
-    origin = torch.arange(members) % len(base.stack)
+    if members > len(base.stack):
+        raise UserError(f"finetune.members: {members}, but the base model has {len(base.stack)}")
+    origin = torch.arange(members)
     with torch.no_grad():
         pairs = list(zip(tuned.layers, base.stack.layers, strict=True))
         for mine, theirs in pairs if keeps_head(base, schema) else pairs[:-1]:

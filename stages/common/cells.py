@@ -7,13 +7,15 @@ import pandas as pd
 
 from stages.common.errors import UserError
 
+LARGEST = float(np.finfo(np.float32).max)
 TRUTH = {"true": 1.0, "false": 0.0, "yes": 1.0, "no": 0.0, "1": 1.0, "0": 0.0}
 
 
 def numbers(cells: pd.Series) -> pd.Series:
     """Return the cells as float64, NA as NaN; UserError names the first that is no number."""
     values = pd.to_numeric(cells, errors="coerce").astype("float64")
-    return _checked(cells, values.where(~np.isinf(values)), "a number")
+    _checked(cells, values, "a number")
+    return _checked(cells, values.where(values.abs() <= LARGEST), "a number that float32 holds")
 
 
 def truth(cells: pd.Series) -> pd.Series:

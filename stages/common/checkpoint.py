@@ -58,8 +58,8 @@ class Checkpoint:
             schema = Schema.model_validate(content["schema"])
             widths, slope = content["widths"], content["negative_slope"]
             weights, biases = _weights(content, widths, len(slope))
-            if content["activation"] not in MODULES:
-                raise ValueError(content["activation"])
+            if content["activation"] not in MODULES or not isinstance(content["settings"], dict):
+                raise ValueError("activation or settings")
             stack = Stack(weights, biases, content["activation"], slope.clone())
         except (ValidationError, KeyError, AttributeError, TypeError, ValueError) as error:
             raise UserError(f"{path}: its weights and description differ; {remedy}") from error
@@ -75,14 +75,20 @@ def _weights(
     content: dict[str, Any], widths: list[int], members: int
 ) -> tuple[list[Tensor], list[Tensor]]:
     """Return weights and biases of every layer; ValueError when a shape is not as described."""
-    weights, biases = [], []
+    shapes = {}
     for index, (before, after) in enumerate(itertools.pairwise(widths)):
-        weight, bias = content[f"layer{index}.weight"], content[f"layer{index}.bias"]
-        if weight.shape != (members, before, after) or bias.shape != (members, 1, after):
-            raise ValueError(f"layer{index}")
-        weights.append(weight.clone())
-        biases.append(bias.clone())
-    return weights, biases
+        shapes[f"layer{index}.weight"] = (members, before, after)
+        shapes[f"layer{index}.bias"] = (members, 1, after)
+    found = {name: value for name, value in content.items() if name.startswith("layer")}
+    if not shapes or {name: tuple(value.shape) for name, value in found.items()} != shapes:
+        raise ValueError("shapes")
+    if any(value.dtype != torch.float32 for value in found.values()):
+        raise ValueError("not float32")
+    copies = {name: found[name].clone() for name in shapes}
+    return (
+        [copy for name, copy in copies.items() if name.endswith("weight")],
+        [copy for name, copy in copies.items() if name.endswith("bias")],
+    )
 
 
 def read_schema(path: Path) -> dict[str, Schema]:

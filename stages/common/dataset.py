@@ -38,9 +38,11 @@ class Dataset:
         first, last = self.columns.features[0], self.columns.features[-1]
         rows = ", ".join(f"{len(part)} {name}" for name, part in self.parts.items())
         dropped = [column.name for column in self.schema.dropped]
+        again = seen_before(self.parts, "test")
+        seen = f" ({again} test rows have the features of a training row)" if again else ""
         left_out = [name for name in self.columns.left_out if name not in dropped]
         return (
-            f"{self.csv}: {rows} rows; {len(self.columns.features)} features '{first}' to "
+            f"{self.csv}: {rows} rows{seen}; {len(self.columns.features)} features '{first}' to "
             f"'{last}' as {self.schema.n_features} columns; target '{self.columns.target}' "
             f"({self._answers()}); left out: {_listed(left_out)}; dropped, as they do not vary: "
             f"{_listed(dropped)}"
@@ -93,13 +95,15 @@ def build_second(settings: Preprocess, csv: str, first: Schema) -> Dataset | Non
         wanted = first.target.name if first.target.name in names else settings.target
         columns = table.resolve(names, features, wanted, settings.split.column)
         frame = _complete(frame, columns, settings)
-        parts = _deal(frame, columns, settings)
+        parts = _deal(frame, columns, settings.model_copy(update={"task": first.task}))
         train = frame[columns.target][parts == "train"]
-        target, task = schema.fit_target(train, names.index(columns.target), first.task)
-        if task == "regression" or set(target.classes) <= set(first.target.classes):
+        target, _ = schema.fit_target(train, names.index(columns.target), first.task)
+        if set(target.classes) <= set(first.target.classes):
             count = dict(zip(target.classes, target.counts, strict=True))
             counts = [count.get(name, 0) for name in first.target.classes]
-            target = first.target.model_copy(update={"counts": counts})
+            known = {"classes": first.target.classes, "counts": counts}
+            scaling = {"shift": first.target.shift, "scale": first.target.scale}
+            target = target.model_copy(update=known | scaling)
         return _encode(csv, frame, parts, columns, first.model_copy(update={"target": target}))
 
 
@@ -108,9 +112,17 @@ def figures(source: Dataset, target: Dataset | None) -> dict[str, int]:
     found = {"features": source.schema.n_features, "classes": len(source.schema.target.classes)}
     found |= {f"rows_{name}": len(part) for name, part in source.parts.items()}
     found["columns_dropped"] = len(source.schema.dropped)
+    for name in ("val", "test"):
+        found[f"rows_{name}_seen_in_train"] = seen_before(source.parts, name)
     if target is not None:
         found |= {f"second_rows_{name}": len(part) for name, part in target.parts.items()}
     return found
+
+
+def seen_before(parts: dict[str, Partition], part: str) -> int:
+    """Return how many rows of a part have exactly the features of a training row."""
+    known = {row.tobytes() for row in parts["train"].features.numpy()}
+    return sum(row.tobytes() in known for row in parts[part].features.numpy())
 
 
 def _complete(frame: pd.DataFrame, columns: Columns, settings: Preprocess) -> pd.DataFrame:
@@ -125,10 +137,18 @@ def _complete(frame: pd.DataFrame, columns: Columns, settings: Preprocess) -> pd
     wanted = [columns.target, *(columns.features if settings.missing == "drop" else ())]
     kept = frame.dropna(subset=wanted)
     if len(kept) < len(frame):
-        print(f"{len(frame) - len(kept)} rows left out: no value in {', '.join(wanted[:4])}")
+        gaps = frame[wanted].isna().sum()
+        worst = gaps.sort_values(ascending=False, kind="stable")
+        shown = ", ".join(f"'{name}' ({count})" for name, count in worst.items() if count)
+        print(f"{len(frame) - len(kept)} rows left out: no value in {shown}")
     if kept.empty:
+        if frame[columns.target].isna().all():
+            raise UserError(
+                f"no row has a value in {columns.target}; choose another preprocess.target"
+            )
         raise UserError(
-            f"no row has a value in {', '.join(wanted[:4])}; set preprocess.missing to fill"
+            f"no row has a value in every feature, least of all in '{worst.index[0]}'; set "
+            "preprocess.missing to fill, or leave that column out"
         )
     return kept
 
@@ -140,9 +160,11 @@ def _deal(frame: pd.DataFrame, columns: Columns, settings: Preprocess) -> NDArra
         if chosen.column not in frame:
             raise UserError(f"preprocess.split.column: there is no column '{chosen.column}'")
         cells = frame[chosen.column]
-        return np.array(
-            split.from_column([None if pd.isna(c) else c for c in cells], chosen.column)
-        )
+        named = {
+            int(row): None if pd.isna(cell) else str(cell)
+            for row, cell in zip(cells.index, cells, strict=True)
+        }
+        return np.array(split.from_column(named, chosen.column), dtype=np.str_)
     target = frame[columns.target]
     task = schema.detect_task(target, settings.task)
     classes = list(target) if chosen.stratify and task == "classification" else None
@@ -150,8 +172,7 @@ def _deal(frame: pd.DataFrame, columns: Columns, settings: Preprocess) -> NDArra
     for part in ("val", "test"):
         absent = set(classes or ()) - set(target[parts == part])
         if absent:
-            names = ", ".join(sorted(absent))
-            print(f"too few rows to reach {part}: class {names} of '{columns.target}'")
+            print(f"too few rows to reach {part}: class {_listed(sorted(absent))}")
     return parts
 
 

@@ -20,6 +20,19 @@ def require(names: list[str], schema: Schema) -> None:
         raise UserError(f"{len(absent)} feature column(s) missing: {shown}; add them")
 
 
+def check_gaps(rows: pd.DataFrame, schema: Schema) -> None:
+    """Say how many cells of new rows have no value; UserError if training allowed none."""
+    names = [column.name for column in schema.features if column.name in rows]
+    gaps = rows[names].isna().sum()
+    if gaps.sum() and schema.missing == "error":
+        raise UserError(
+            f"column '{gaps.idxmax()}' has {gaps.max()} cells without a value; the model was "
+            "trained with preprocess.missing error, so fill them first"
+        )
+    if gaps.sum():
+        print(f"{gaps.sum()} cells without a value are filled as in training")
+
+
 def encode_features(rows: pd.DataFrame, schema: Schema) -> Tensor:
     """Return float32 (rows, n_features); columns may be in any order, others are ignored.
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from stages.common import curves, files, health, initialize, objective, training
 from stages.common.checkpoint import Checkpoint
-from stages.common.errors import UserError
 from stages.common.gate import Overfit
 from stages.common.health import Health
 from stages.common.network import Stack, count_parameters
@@ -33,16 +32,6 @@ class Trained:
     health: list[tuple[int, Health]]  # with the epoch
 
 
-def check_size(schema: Schema, model: Model) -> None:
-    """Raise UserError when a network has more parameters than `model.max_parameters` allows."""
-    parameters = count_parameters([schema.n_features, *model.hidden, schema.n_outputs])
-    if 0 < model.max_parameters < parameters:
-        raise UserError(
-            f"model.hidden {model.hidden}: {parameters} parameters, more than model.max_parameters "
-            f"{model.max_parameters}; take smaller layers"
-        )
-
-
 def train(
     schema: Schema, rows: Partition, val: Partition, model: Model, settings: Train
 ) -> Trained:
@@ -63,7 +52,8 @@ def train(
     found: list[tuple[int, Health]] = []
 
     def observe(epoch: int, stack: Stack, members: list[int]) -> None:
-        found.extend((epoch, layer) for layer in health.examine(schema.task, stack, rows))
+        for layer in health.examine(schema.task, stack, rows):
+            found.append((epoch, replace(layer, member=members[layer.member])))
 
     fitted = training.fit(schema.task, stack, recipe, rows, val, observe)
     used = {"model": model.model_dump(), "train": shared}
@@ -91,8 +81,9 @@ def figures(trained: Trained, rows: Partition, val: Partition) -> dict[str, Any]
     norms = training.weight_norms(fitted.stack)
     parameters = count_parameters(fitted.stack.widths)
     together = training.measure_together(task, fitted.stack, val)
-    final = [found for epoch, found in trained.health if epoch == trained.health[-1][0]]
-    hidden = [found for found in final if found.layer < fitted.stack.depth - 1]
+    kept = health.examine(task, fitted.stack, rows)
+    hidden = [found for found in kept if found.layer < fitted.stack.depth - 1]
+    spread = max(found.spread for epoch, found in trained.health if epoch == 0)
     return {
         "train_loss": _mean([record.train_loss for record in best]),
         f"train_{score}": _mean([record.train_score for record in best]),
@@ -109,7 +100,8 @@ def figures(trained: Trained, rows: Partition, val: Partition) -> dict[str, Any]
         "parameters": parameters,
         "parameters_per_row": parameters / len(rows),
         "weight_norm": _mean(norms),
-        "gradient_first_to_last": health.first_to_last(final),
+        "gradient_first_to_last": health.first_to_last(kept),
+        "starting_spread": spread,
         "saturated_share": _mean([found.saturated for found in hidden]),
         "dead_share": _mean([found.dead for found in hidden]),
     }
@@ -138,6 +130,11 @@ def warnings(found: dict[str, Any], fitted: Fitted) -> list[str]:
     lines = []
     if found["diverged_members"]:
         lines.append(f"diverged: {found['diverged_members']} members; lower train.lr")
+    if found["starting_spread"] > health.EXPLODING:
+        lines.append(
+            f"outputs explode: they spread by {found['starting_spread']:.0f} before training; set "
+            "preprocess.scale to standard or model.init to default"
+        )
     ratio = found["gradient_first_to_last"]
     if ratio < health.VANISHING:
         lines.append(

@@ -99,7 +99,7 @@ def value_figures(predicted: Tensor, target: Tensor) -> Figures:
 def baseline(schema: Schema, part: Partition) -> Figures:
     """Return the figure of always answering the most frequent training class, or the mean."""
     if schema.task == "regression":
-        constant = torch.full((len(part),), schema.target.shift)
+        constant = torch.full((len(part),), schema.target.mean)
         return {"mean_rmse": value_figures(constant, actual(schema, part).cpu())["rmse"]}
     majority = schema.target.counts.index(max(schema.target.counts))
     return {"majority_accuracy": (part.target == majority).double().mean().item()}
@@ -164,8 +164,8 @@ def top_features(stack: Stack, schema: Schema, features: Tensor) -> list[list[st
     if len(features) == 0:
         return []
     x = features.detach().clone().requires_grad_()
-    output = stack(x).mean(dim=0)
-    share = torch.autograd.grad(output.max(dim=1).values.sum(), x)[0] * features
+    answer = objective.join(schema.task, stack(x))[0].max(dim=1).values
+    share = torch.autograd.grad(answer.sum(), x)[0] * features
     names = schema.feature_names
     order = share.argsort(dim=1, descending=True, stable=True)[:, :TOP_FEATURES]
     return [[names[index] for index in row] for row in order.tolist()]

@@ -7,6 +7,7 @@ alone: sorted keys, no clock, no file name inside.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
@@ -39,7 +40,8 @@ def write_bytes(path: Path, data: bytes) -> None:
             f"cannot write {path}: {error.strerror}; make room or mend the folder, then run again"
         ) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -107,8 +109,9 @@ def read_tensors(path: Path, keys: Iterable[str]) -> dict[str, Any]:
         content: dict[str, torch.Tensor] = torch.load(path, weights_only=True, mmap=True)
     except (OSError, RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError) as error:
         raise UserError(f"{path}: not a file that this project wrote; {remedy(path)}") from error
-    if not isinstance(content, dict) or not set(keys) <= set(content):
-        raise UserError(f"{path}: lacks {sorted(keys)}, it is another program's; {remedy(path)}")
+    lacking = sorted(set(keys) - set(content)) if isinstance(content, dict) else sorted(keys)
+    if lacking:
+        raise UserError(f"{path}: lacks {lacking}, it is another program's; {remedy(path)}")
     return content
 
 

@@ -9,14 +9,18 @@ module's own, so that only a bug can make it fail.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import torch
+from torch import Tensor
 
-from stages.common import health, initialize, training
+from stages.common import health, initialize, objective, training
 from stages.common.batches import Augmentation
 from stages.common.errors import UserError
 from stages.common.network import Stack
+from stages.common.objective import Task
 from stages.common.optimizer import OPTIMIZERS
 from stages.common.partition import Partition
 from stages.common.recipe import Recipe
@@ -26,6 +30,8 @@ from stages.common.settings import Model
 ROWS = 16
 WIDTH = 64
 STEPS = 1000
+LOOK = 4096  # rows among which those of the batch are found
+EXPLODES = 100.0  # loss of the starting weights
 LOSS = 0.01  # near 0; cross-entropy only approaches it
 MEMBER = {
     "lr": 0.003,
@@ -47,22 +53,29 @@ class Overfit:
 
 
 def batch(part: Partition) -> Partition:
-    """Return up to ROWS rows with different features, the classes in turn.
+    """Return up to ROWS rows with different features: the classes in turn, or values spread out.
 
-    Rows with the same features and different classes cannot be told apart by any network.
+    Rows with the same features and different targets cannot be told apart by any network.
     """
     seen: set[bytes] = set()
-    queues: dict[float, list[int]] = {}
-    for index, row in enumerate(part.features[:4096]):
-        key = row.cpu().numpy().tobytes()
+    different = []
+    for index, row in enumerate(part.features[:LOOK].cpu() + 0.0):  # -0.0 becomes 0.0
+        key = row.numpy().tobytes()
         if key not in seen:
             seen.add(key)
-            queues.setdefault(float(part.target[index]), []).append(index)
-    chosen: list[int] = []
-    while len(chosen) < ROWS and any(queues.values()):
-        for label in sorted(queues):
-            if queues[label] and len(chosen) < ROWS:
-                chosen.append(queues[label].pop(0))
+            different.append(index)
+    target = part.target.tolist()
+    if part.target.is_floating_point():
+        ordered = sorted(different, key=target.__getitem__)
+        last = len(ordered) - 1
+        chosen = sorted({ordered[round(step * last / (ROWS - 1))] for step in range(ROWS)})
+    else:
+        place: Counter[int] = Counter()
+        turns = []
+        for index in different:
+            turns.append((place[target[index]], target[index], index))
+            place[target[index]] += 1
+        chosen = [index for *_, index in sorted(turns)[:ROWS]]
     return part.take(torch.tensor(chosen, device=part.target.device))
 
 
@@ -86,7 +99,10 @@ def overfit(schema: Schema, train: Partition, model: Model, seed: int) -> Overfi
         "patience": STEPS,
         "seed": seed,
     }
+    if not bool(rows.features.isfinite().all()):
+        raise UserError("train: a feature is not finite; run `dvc repro` to encode the rows anew")
     recipe = Recipe.of([MEMBER], stack.depth, shared).to(train.features.device)
+    doubt = _compare(task, stack, recipe, rows)
     optimizer, augmentation = OPTIMIZERS["adamw"](stack, recipe), Augmentation(recipe)
     start = training.measure(task, stack, rows)[0].item()
     ratio = health.first_to_last(health.examine(task, stack, rows))
@@ -94,19 +110,54 @@ def overfit(schema: Schema, train: Partition, model: Model, seed: int) -> Overfi
         training.step(task, stack, optimizer, augmentation, rows.features, rows.target)
         if count % 10 == 0 or count == STEPS:
             loss, score = (value.item() for value in training.measure(task, stack, rows))
-            if loss < LOSS and score > 1 - LOSS:
+            if loss < LOSS and score > 1 - LOSS and not doubt:
                 return Overfit(count, loss, score)
-            if not math.isfinite(loss):
+            if doubt or not math.isfinite(loss):
                 break
+    cause = doubt or _cause(start, loss, ratio, stack)
     raise UserError(
         f"train: cannot learn {len(rows)} rows by heart: loss {start:.3g} before, {loss:.3g} after "
-        f"{count} steps, score {score:.3g}; likely cause: {_cause(start, loss, ratio, stack)}"
+        f"{count} steps, score {score:.3g}; likely cause: {cause}"
     )
 
 
+def _compare(task: Task, stack: Stack, recipe: Recipe, rows: Partition) -> str:
+    """Return what is wrong with outputs or gradients against plain PyTorch, or nothing.
+
+    Adam forgives gradients of a wrong size, so that learning by heart alone would miss them.
+    """
+    network = stack.member(0)
+    outputs = network(rows.features)[None]
+    if bool(outputs.isfinite().all()) and not torch.allclose(
+        outputs, stack(rows.features), rtol=1e-3, atol=1e-4
+    ):
+        return "outputs are not those of the layers alone: is there a softmax before the loss?"
+    copy = stack.take(torch.zeros(1, dtype=torch.int64, device=rows.target.device))
+    sgd = OPTIMIZERS["sgd"](copy, replace(recipe, momentum=torch.zeros_like(recipe.momentum)))
+    found, true = [], []
+    for _ in range(2):
+        before = [parameter.detach().clone() for parameter in copy.parameters()]
+        loss = objective.losses(task, copy(rows.features), rows.target).mean()
+        true.append(_flat(torch.autograd.grad(loss, list(copy.parameters()))))
+        training.step(task, copy, sgd, Augmentation(recipe), rows.features, rows.target)
+        moved = [old - new for old, new in zip(before, copy.parameters(), strict=True)]
+        found.append(_flat(moved) / recipe.lr)
+    error = (found[1] - true[1]).norm()
+    if bool((found[1] - true[1] - true[0]).norm() < 0.1 * error):
+        return "gradients add up from step to step: are gradients reset at every step?"
+    return ""
+
+
+def _flat(tensors: Sequence[Tensor]) -> Tensor:
+    return torch.cat([tensor.detach().flatten() for tensor in tensors])
+
+
 def _cause(start: float, loss: float, ratio: float, stack: Stack) -> str:
-    if not math.isfinite(loss):
-        return "outputs explode: set preprocess.scale to standard or model.init to default"
+    if not math.isfinite(loss) or start > EXPLODES:
+        return (
+            "outputs explode: set preprocess.scale to standard or model.init to default; the "
+            "features are not scaled, or the weights too large"
+        )
     if loss == start:
         return "the weights do not move: is every layer frozen, or the learning rate 0?"
     if ratio < health.VANISHING:
@@ -115,5 +166,5 @@ def _cause(start: float, loss: float, ratio: float, stack: Stack) -> str:
             "set model.activation to relu, or take fewer layers"
         )
     if loss > start:
-        return "the updates go astray: are gradients reset at every step?"
+        return "the updates go astray: is their sign right?"
     return "features and target do not belong together, or the features are not scaled"

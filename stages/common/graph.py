@@ -27,11 +27,17 @@ class Declared:
     def read(cls, stage: str, folder: Path | str = ".") -> Declared:
         """Read the declaration of `stage` from dvc.yaml in `folder`."""
         from ruamel.yaml import YAML
+        from ruamel.yaml.error import YAMLError
 
         path = Path(folder) / GRAPH
         if not path.is_file():
             raise UserError(f"{GRAPH}: not in this folder; run the command in the project's folder")
-        declaration = YAML(typ="safe").load(path)["stages"][stage]
+        try:
+            declaration = YAML(typ="safe").load(path)["stages"][stage]
+        except (YAMLError, KeyError, TypeError) as error:
+            raise UserError(
+                f"{GRAPH}: no stage {stage} can be read from it; `git checkout {GRAPH}` restores it"
+            ) from error
         entries = [entry for kind in KINDS for entry in declaration.get(kind, [])]
         names = [
             name for entry in entries for name in ([entry] if isinstance(entry, str) else entry)

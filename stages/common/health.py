@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from dataclasses import dataclass
 
 import torch
@@ -15,6 +16,7 @@ from stages.common.partition import Partition
 
 PROBE_ROWS = 256
 SATURATED = 0.01  # derivative of the activation below which a unit learns next to nothing
+EXPLODING = 100.0  # spread of a layer of the starting weights above which a warning is printed
 VANISHING = 0.001  # first-to-last gradient ratio below which a warning is printed
 
 
@@ -85,9 +87,9 @@ def first_to_last(found: list[Health]) -> float:
     """
     last = max(health.layer for health in found)
     first = {health.member: health.gradient for health in found if health.layer == 0}
-    ratios = sorted(
+    ratios = [
         first[health.member] / health.gradient
         for health in found
         if health.layer == last and health.gradient > 0
-    )
-    return ratios[len(ratios) // 2] if ratios else math.nan
+    ]
+    return statistics.median(ratios) if ratios else math.nan

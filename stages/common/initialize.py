@@ -12,8 +12,6 @@ from torch import Tensor
 from stages.common.network import Stack
 from stages.common.streams import stream
 
-GAIN = {"relu": math.sqrt(2.0), "leaky_relu": math.sqrt(2.0), "tanh": 5 / 3}
-
 
 def stack(
     widths: Sequence[int],
@@ -32,18 +30,34 @@ def stack(
     weights, biases = [], []
     for index, (before, after) in enumerate(itertools.pairwise(widths)):
         pairs = [
-            _layer(before, after, activation, stream("weights", *key, index), scheme, bound)
-            for key, scheme, bound in zip(keys, schemes, bounds, strict=True)
+            _layer(
+                before,
+                after,
+                _gain(activation, slope),
+                stream("weights", *key, index),
+                scheme,
+                bound,
+            )
+            for key, scheme, bound, slope in zip(
+                keys, schemes, bounds, negative_slopes, strict=True
+            )
         ]
         weights.append(torch.stack([weight for weight, _ in pairs]))
         biases.append(torch.stack([bias for _, bias in pairs]))
     return Stack(weights, biases, activation, torch.tensor(negative_slopes, dtype=torch.float32))
 
 
+def _gain(activation: str, negative_slope: float) -> float:
+    """Return what keeps the spread of signals through an activation (He et al. 2015, LeCun)."""
+    if activation == "leaky_relu":
+        return math.sqrt(2 / (1 + negative_slope**2))
+    return {"relu": math.sqrt(2.0), "tanh": 5 / 3}.get(activation, 1.0)
+
+
 def _layer(
     before: int,
     after: int,
-    activation: str,
+    gain: float,
     generator: torch.Generator,
     scheme: str,
     bounds: tuple[float, float],
@@ -56,7 +70,6 @@ def _layer(
     are as in default, but 0 for xavier and kaiming.
     """
     default = 1 / math.sqrt(before)
-    gain = GAIN.get(activation, 1.0)
     limit = {
         "default": default,
         "xavier": gain * math.sqrt(6 / (before + after)),

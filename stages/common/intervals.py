@@ -1,4 +1,4 @@
-"""95 % intervals: of a share, and of a paired difference."""
+"""95 % intervals of a share and of a paired difference; the best of many, corrected."""
 
 from __future__ import annotations
 
@@ -33,6 +33,22 @@ def paired_bootstrap(difference: Tensor, seed: int) -> tuple[float, float]:
     means = (by_seed * _counts(rows, generator)).sum(dim=1) / (seeds * rows)
     ordered = means.sort().values.tolist()
     return ordered[round(0.025 * RESAMPLES)], ordered[round(0.975 * RESAMPLES) - 1]
+
+
+def best_of(scores: Tensor, seed: int) -> float:
+    """Return what the best of several can be expected to score on rows it was not chosen by.
+
+    scores: (candidates, rows). The best of many looks better than it is. In each resample
+    the best is chosen by the rows drawn and scored on the rows left out (Tsamardinos et al.
+    2018, bootstrap bias correction); the mean over resamples is returned.
+    """
+    scores = scores.double()
+    drawn = _counts(scores.shape[1], stream("best of", seed))  # (RESAMPLES, rows)
+    left_out = (drawn == 0).double()
+    usable = left_out.sum(dim=1) > 0
+    chosen = (drawn @ scores.T).argmax(dim=1)  # (RESAMPLES,)
+    outside = (left_out * scores[chosen]).sum(dim=1)[usable] / left_out.sum(dim=1)[usable]
+    return outside.mean().item()
 
 
 def _counts(size: int, generator: torch.Generator) -> Tensor:

@@ -8,6 +8,7 @@ mistyped key is reported in a fraction of a second.
 from __future__ import annotations
 
 import errno
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -41,8 +42,13 @@ def guard(run: Callable[[], None]) -> int:
         return _complain(str(error), 2)
     except KeyboardInterrupt:
         return _complain("interrupted: nothing was recorded, run the same command again", 130)
-    except MemoryError:
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "memory" not in str(error):
+            raise
         return _complain("not enough memory: use a smaller table, batch or network", 2)
+    except BrokenPipeError:  # the reader of what is printed has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EROFS):
             return _complain(f"{error.filename or 'a file'}: {error.strerror}", 2)

@@ -16,6 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from stages.common.errors import UserError
+
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": torch.relu,
     "sigmoid": torch.sigmoid,
@@ -26,6 +28,8 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "softplus": F.softplus,
     "identity": lambda x: x,
 }
+EXACT = ("relu", "identity")  # no rounding, so the same by any code
+LANES = 64  # a multiple of the numbers that one round of vector instructions takes
 MODULES: dict[str, type[nn.Module]] = {
     "relu": nn.ReLU,
     "leaky_relu": nn.LeakyReLU,
@@ -117,10 +121,19 @@ class Stack(nn.Module):
         return computed
 
     def activate(self, x: Tensor) -> Tensor:
-        """Apply the activation to (K, B, H)."""
+        """Apply the activation to (K, B, H).
+
+        The last few numbers of a tensor miss the vector instructions and take other code,
+        with another rounding in `exp` and its kin. They would be the last member's, whoever
+        that is: zeros behind them give every member the same code.
+        """
         if self.activation == "leaky_relu":
             return torch.where(x > 0, x, x * self.negative_slope[:, None, None])
-        return ACTIVATIONS[self.activation](x)
+        spare = -x.numel() % LANES
+        if spare == 0 or self.activation in EXACT:
+            return ACTIVATIONS[self.activation](x)
+        padded = torch.cat([x.flatten(), x.new_zeros(spare)])
+        return ACTIVATIONS[self.activation](padded)[: x.numel()].view_as(x)
 
     def take(self, members: Tensor) -> Stack:
         """Return a new stack of copies of the members at an index, int64 (n,)."""
@@ -158,6 +171,7 @@ class Stack(nn.Module):
         linears = [module for module in network if isinstance(module, nn.Linear)]
         with torch.no_grad():
             for layer, linear in zip(self.layers, linears, strict=True):
+                assert linear.weight.T.shape == layer.weight.shape[1:], "another shape"
                 layer.weight[index] = linear.weight.T
                 layer.bias[index, 0] = linear.bias
 
@@ -176,3 +190,13 @@ def concatenate(stacks: Sequence[Stack]) -> Stack:
 def count_parameters(widths: Sequence[int]) -> int:
     """Return the parameters of one network by the closed form: sum of out * (in + 1)."""
     return sum(after * (before + 1) for before, after in itertools.pairwise(widths))
+
+
+def check_budget(widths: Sequence[int], most: int) -> None:
+    """Raise UserError when a network has more parameters than `most`; 0 allows any number."""
+    parameters = count_parameters(widths)
+    if 0 < most < parameters:
+        raise UserError(
+            f"model.hidden {list(widths[1:-1])}: {parameters} parameters, more than "
+            f"model.max_parameters {most}; take smaller layers"
+        )

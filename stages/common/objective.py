@@ -38,7 +38,8 @@ def mixed_losses(
     if mixing is None:
         return own
     partner, weight = mixing
-    return own * (1 - weight) + losses(task, outputs, target[partner]) * weight
+    both = own * (1 - weight) + losses(task, outputs, target[partner]) * weight
+    return torch.where(weight > 0, both, own)  # 0 times an infinite loss is no number
 
 
 def scores(task: Task, outputs: Tensor, target: Tensor) -> Tensor:

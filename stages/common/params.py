@@ -8,37 +8,40 @@ from __future__ import annotations
 
 import difflib
 import itertools
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
+from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from stages.common import files
 from stages.common.errors import UserError
-from stages.common.settings import Settings
+from stages.common.settings import Range, Settings
 
 PARAMS = Path("params.yaml")
 SCHEMA = Path("params.schema.json")
-UNION_TAG = re.compile(r"values|range|int|str|constrained-\w+|list\[.*\]")  # pydantic's, in loc
 
 
 def load(path: Path = PARAMS) -> Settings:
     """Return the checked settings; UserError names file, line and key of the first mistake."""
-    text = read(path)
+    return parse(read(path), path)
+
+
+def parse(text: str, path: Path = PARAMS) -> Settings:
+    """Return the settings in the text of a params file, as `load` does."""
     try:
         content = YAML(typ="safe").load(text)
     except MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise UserError(f"{path}, line {line}: not valid YAML: {error.problem}") from error
-    except YAMLError as error:
+    except (YAMLError, RecursionError, ValueError) as error:
         raise UserError(f"{path}: not valid YAML: {error}") from error
     if not isinstance(content, dict):
-        raise UserError(f"{path}: empty; restore it with `git checkout {path}`")
+        found = "empty" if content is None else "no mapping of sections"
+        raise UserError(f"{path}: {found}; restore it with `git checkout {path}`")
     try:
         return Settings.model_validate(content)
     except ValidationError as error:
@@ -46,61 +49,100 @@ def load(path: Path = PARAMS) -> Settings:
 
 
 def read(path: Path) -> str:
-    """Return the text of a params file; UserError when it cannot be read."""
+    """Return the text of a params file with its own line ends; UserError if it is unreadable."""
     try:
-        return path.read_text(encoding="utf-8")
+        with open(path, encoding="utf-8", newline="") as stream:
+            return stream.read()
     except FileNotFoundError as error:
         raise UserError(f"{path}: not in this folder; run in the project's folder") from error
+    except IsADirectoryError as error:
+        raise UserError(f"{path}: a folder; restore the file with `git checkout {path}`") from error
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: not UTF-8 text; save it as UTF-8") from error
 
 
+def save(text: str, path: Path = PARAMS) -> None:
+    """Write a params file after checking that the new text is valid."""
+    parse(text, path)
+    files.write_bytes(path, text.encode())
+
+
 def edit(text: str, section: str, values: Mapping[str, Any]) -> str:
-    """Return `text` with the values of some keys of a section replaced, the rest untouched."""
+    """Return `text` with the values of some keys of a section replaced, the rest untouched.
+
+    Raises UserError for a key that the section does not have.
+    """
     for key, value in values.items():
-        node = _node(text, (section, key))
-        start, end = node.start_mark.index, _end(node)
-        column = node.start_mark.column
+        name, node = _pair(text, section, key)
+        start = name.end_mark.index
+        colon = text.index(":", start) + 1
+        end = max(colon, _end(node))
         if isinstance(value, list) and value:
-            indent = " " * (column if isinstance(node, SequenceNode) and not node.flow_style else 4)
-            block = f"\n{indent}".join(f"- {_scalar(item)}" for item in value)
-            new = (
-                block
-                if isinstance(node, SequenceNode) and not node.flow_style
-                else f"\n{indent}{block}"
-            )
+            line = "\r\n" if "\r\n" in text else "\n"
+            new = "".join(f"{line}{' ' * name.start_mark.column}- {_scalar(v)}" for v in value)
         else:
-            new = "[]" if value == [] else _scalar(value)
-        text = text[:start] + new + text[end:]
+            new = _scalar(value)
+            if isinstance(node, ScalarNode) and end > colon:  # the spacing stays
+                colon = int(node.start_mark.index)
+            else:
+                new = " " + new
+        text = text[:colon] + new + text[end:]
     return text
 
 
 def lines(text: str, path: Sequence[str | int]) -> int:
     """Return the line, counted from 1, of the deepest key of `path` that the text has."""
-    return int(_node(text, path).start_mark.line) + 1
+    return int(_keys(text, path)[-1].start_mark.line) + 1
 
 
 def _explain(error: ValidationError, path: Path, text: str) -> str:
+    """Return the first mistake as a line; a missing key comes last: a typing error makes one."""
     mistakes = sorted(error.errors(), key=lambda mistake: mistake["type"] == "missing")
-    first, others = mistakes[0], len(mistakes) - 1
-    loc = first.get("ctx", {}).get("path", first["loc"])
-    where = [step for step in loc if not UNION_TAG.fullmatch(str(step))]
-    reason = str(first["msg"]).removeprefix("Value error, ")
-    reason = reason[0].lower() + reason[1:]
-    if first["type"] == "missing":
-        reason = "this key is missing"
-    elif first["type"] == "extra_forbidden":
-        reason = f"unknown key{_nearest(str(where[-1]), where[:-1])}"
-    elif first["type"] not in ("value_error", "space"):
-        reason = f"{reason}, not {first['input']!r}"
-    more = f" (and {others} more)" if others else ""
-    return f"{path}, line {lines(text, where)}: {'.'.join(map(str, where))}: {reason}{more}"
+    where = [_place(text, mistake) for mistake in mistakes]
+    unknown = sum(mistake["type"] == "extra_forbidden" for mistake in mistakes)
+    missing = sum(mistake["type"] == "missing" for mistake in mistakes)
+    others = len(set(where)) - min(unknown, missing) - 1  # a renamed key is unknown and missing
+    first, at = mistakes[0], where[0]
+    same = [other for other, place in zip(mistakes, where, strict=True) if place == at]
+    reason = " or ".join(dict.fromkeys(_reason(mistake) for mistake in same))
+    if first["type"] == "extra_forbidden":
+        reason += _nearest(str(at[-1]), at[:-1])
+    elif first["type"] not in ("value_error", "space", "missing"):
+        reason += f", not {first['input']!r}"
+    more = f" (and {others} more)" if others > 0 else ""
+    key = ".".join(map(str, at))
+    return f"{path}, line {lines(text, at)}: {key}: {reason}{more}"
+
+
+def _place(text: str, mistake: Any) -> tuple[str | int, ...]:
+    """Return the keys that lead to a mistake; a union of types adds their names to `loc`."""
+    path = mistake.get("ctx", {}).get("path")
+    if path:
+        return tuple(path)
+    *steps, last = mistake["loc"] or ("",)
+    place: list[str | int] = []
+    for step in steps:
+        if len(_keys(text, [*place, step])) == len(place) + 2:
+            place.append(step)
+    if mistake["type"] == "missing" or len(_keys(text, [*place, last])) == len(place) + 2:
+        place.append(last)
+    return tuple(place)
+
+
+def _reason(mistake: Any) -> str:
+    if mistake["type"] == "missing":
+        return "this key is missing"
+    if mistake["type"] == "extra_forbidden":
+        return "unknown key"
+    reason = str(mistake["msg"]).removeprefix("Value error, ")
+    return reason[0].lower() + reason[1:]
 
 
 def _nearest(key: str, section: Sequence[str | int]) -> str:
-    model: type[BaseModel] = Settings
+    model: Any = Settings
     for step in section:
-        model = model.model_fields[str(step)].annotation  # type: ignore[assignment]
+        fields = getattr(model, "model_fields", {})
+        model = fields[str(step)].annotation if str(step) in fields else Range
     names = list(model.model_fields)
     close = difflib.get_close_matches(key, names, n=1, cutoff=0.5)
     if close:
@@ -108,37 +150,59 @@ def _nearest(key: str, section: Sequence[str | int]) -> str:
     return f"; valid keys are {', '.join(names)}"
 
 
-def _node(text: str, path: Sequence[str | int]) -> Node:
+def _keys(text: str, path: Sequence[str | int]) -> list[Node]:
+    """Return the document's node and the key node (or item) of each step that the text has."""
     node: Node = YAML(typ="rt").compose(text)
+    found = [node]
     for step in path:
         if isinstance(node, MappingNode):
-            values = [value for key, value in node.value if key.value == step]
+            pairs = [(key, value) for key, value in node.value if key.value == str(step)]
         elif isinstance(node, SequenceNode) and isinstance(step, int):
-            values = node.value[step : step + 1]
+            pairs = [(value, value) for value in node.value[step : step + 1]]
         else:
-            values = []
-        if not values:
+            pairs = []
+        if not pairs:
             break
-        node = values[0]
-    return node
+        found.append(pairs[0][0])
+        node = pairs[0][1]
+    return found
+
+
+def _pair(text: str, section: str, key: str) -> tuple[Node, Node]:
+    root = YAML(typ="rt").compose(text)
+    for name, node in root.value:
+        if name.value == section and isinstance(node, MappingNode):
+            for pair in node.value:
+                if pair[0].value == key:
+                    return pair[0], pair[1]
+    raise UserError(f"{PARAMS}: {section}.{key}: this key is missing")
 
 
 def _end(node: Node) -> int:
     if isinstance(node, SequenceNode) and not node.flow_style and node.value:
         return _end(node.value[-1])
+    if isinstance(node, ScalarNode) and node.value == "" and node.style is None:
+        return 0  # no value: its mark stands somewhere behind the colon
     return int(node.end_mark.index)
 
 
 def _scalar(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
-    return repr(value) if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return repr(value)
+    text = str(value)
+    if isinstance(value, str) and not _reads_as(text, value):
+        return "'" + text.replace("'", "''") + "'"
+    return text
 
 
-def save(text: str, path: Path = PARAMS) -> None:
-    """Write params.yaml after checking that the new text is valid."""
-    Settings.model_validate(YAML(typ="safe").load(text))
-    files.write_bytes(path, text.encode())
+def _reads_as(text: str, value: str) -> bool:
+    try:
+        found: bool = YAML(typ="safe").load(f"key: {text}\n") == {"key": value}
+    except YAMLError:
+        return False
+    return found
 
 
 def schema(text: str) -> dict[str, Any]:

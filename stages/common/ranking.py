@@ -4,20 +4,30 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
+import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from stages.common import files, objective
+import torch
+
+from stages.common import files, intervals, objective
 from stages.common.schema import Schema
 from stages.common.settings import Range, Space
 from stages.common.trials import Trial
 
+BANDS = 3  # of a range, in the table of effects
+
 
 def best(trials: Sequence[Trial]) -> int:
     """Return the trial with the highest validation score; the lower loss decides a tie."""
-    scored = [(-trial.best.val_score, trial.best.val_loss, at) for at, trial in enumerate(trials)]
-    return min(scored)[2]
+    scored = [
+        (-trial.best.val_score, trial.best.val_loss, at)
+        for at, trial in enumerate(trials)
+        if math.isfinite(trial.best.val_score)
+    ]
+    return min(scored)[2] if scored else 0
 
 
 def write_table(path: Path, trials: Sequence[Trial]) -> None:
@@ -74,38 +84,40 @@ def _order(value: Any) -> tuple[bool, Any]:
 
 
 def _bands(ordered: Sequence[Trial]) -> list[Sequence[Trial]]:
-    third = -(-len(ordered) // 3)
-    return [ordered[at : at + third] for at in range(0, len(ordered), third)]
+    cuts = [round(part * len(ordered) / BANDS) for part in range(BANDS + 1)]
+    return [ordered[low:high] for low, high in itertools.pairwise(cuts) if low < high]
 
 
 def _levels(ordered: Sequence[Trial], name: tuple[str, str]) -> list[list[Trial]]:
     return [list(group) for _, group in itertools.groupby(ordered, lambda trial: trial.point[name])]
 
 
-def figures(trials: Sequence[Trial], schema: Schema) -> Mapping[str, Any]:
-    """Return the flat figures of a search."""
+def figures(trials: Sequence[Trial], schema: Schema, seed: int) -> Mapping[str, Any]:
+    """Return the flat figures of a search; seed: of the correction for choosing the best."""
     winner = best(trials)
     score = objective.SCORE[schema.task]
+    scores = [trial.scores for trial in trials if trial.scores is not None]
+    corrected = intervals.best_of(torch.stack(scores), seed) if scores else None
     return {
         "search_trials": len(trials),
         "search_diverged": sum(trial.diverged for trial in trials),
         "search_best_trial": winner,
         f"search_max_val_{score}": trials[winner].best.val_score,
-        f"search_median_val_{score}": sorted(trial.best.val_score for trial in trials)[
-            len(trials) // 2
-        ],
+        f"search_corrected_val_{score}": corrected,
+        f"search_median_val_{score}": statistics.median(trial.best.val_score for trial in trials),
     }
 
 
-def sentence(trials: Sequence[Trial], schema: Schema) -> str:
-    """Return the best trial and its settings, as a line."""
-    winner = trials[best(trials)]
+def sentence(trials: Sequence[Trial], schema: Schema, found: Mapping[str, Any]) -> str:
+    """Return the best trial, its figures (of `figures`) and its settings, as a line."""
+    winner, score = trials[best(trials)], objective.SCORE[schema.task]
+    value = found[f"search_corrected_val_{score}"]
+    corrected = "" if value is None else f" (corrected for choosing it: {value:.3f})"
     settings = ", ".join(
         f"{section}.{key} {value}" for (section, key), value in winner.point.items()
     )
-    found = figures(trials, schema)
     return (
         f"search: {found['search_trials']} trials, {found['search_diverged']} diverged; best val "
-        f"{objective.SCORE[schema.task]} {winner.best.val_score:.3f} with {settings}; adopt it "
+        f"{score} {winner.best.val_score:.3f}{corrected} with {settings}; adopt it "
         "with `python -m stages.search --adopt`"
     )

@@ -86,6 +86,7 @@ class Target(BaseModel):
     position: int
     classes: list[str]
     counts: list[int]
+    mean: float = 0.0  # of the training rows; with fine-tuning, shift is the first table's
     shift: float = 0.0
     scale: float = 1.0
 
@@ -160,6 +161,8 @@ def _fit_column(cells: pd.Series, position: int, scale: str) -> Numeric | Catego
         levels = sorted(counts, key=lambda level: (-counts[level], level))[:MOST_LEVELS]
         return Category(kind="category", name=name, position=position, levels=sorted(levels))
     found = (truth(values) if boolean else numbers(values)).to_numpy()
+    if (found == found[0]).all() and len(values) == len(cells):
+        return Dropped(name=name, position=position, reason="the same in every training row")
     shift, unit = (0.0, 1.0) if boolean else _scaling(found, scale)
     low, high = (None, None) if boolean else HELD[scale]
     return Numeric(
@@ -209,7 +212,7 @@ def fit_target(
     if found == "regression":
         shift, unit = _scaling(numbers(cells).to_numpy(), "standard")
         target = Target(
-            name=name, position=position, classes=[], counts=[], shift=shift, scale=unit
+            name=name, position=position, classes=[], counts=[], mean=shift, shift=shift, scale=unit
         )
         return target, found
     count = Counter(cells)

@@ -6,6 +6,9 @@ does not assume. The meaning of a key is the comment above it in params.yaml.
 
 from __future__ import annotations
 
+import difflib
+import itertools
+import math
 import re
 from collections.abc import Iterator
 from pathlib import PurePosixPath
@@ -24,6 +27,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 FIXED_IN_SEARCH = frozenset({"members", "epochs", "seed", "max_parameters"})
+MOST_CHECKED = 4096  # combinations of a search space that are checked together
 RAW = "data/raw"  # the folder of tables: DVC tracks it as one dependency of preprocess
 
 Activation = Literal[
@@ -80,7 +84,7 @@ class Preprocess(Section):
     @field_validator("features")
     @classmethod
     def _slice_is_readable(cls, value: str | list[str | int]) -> str | list[str | int]:
-        if isinstance(value, str) and not re.fullmatch(r"-?\d*:(-?\d+)?", value):
+        if isinstance(value, str) and not re.fullmatch(r"(-?\d+)?:(-?\d+)?", value):
             raise ValueError(f"'{value}' is no slice such as 1:-1; for names give a list")
         return value
 
@@ -156,9 +160,17 @@ class Range(Section):
     def _is_ordered(self) -> Self:
         if self.low >= self.high:
             raise ValueError(f"low {self.low:g} must be below high {self.high:g}")
+        if self.scale == "integer" and math.ceil(self.low) > math.floor(self.high):
+            raise ValueError(f"no whole number lies between {self.low:g} and {self.high:g}")
         if self.scale == "log" and self.low <= 0:
             raise ValueError(f"a log scale needs low above 0, not {self.low:g}")
         return self
+
+    def ends(self) -> list[float] | list[int]:
+        """Return the lowest and highest value that can be drawn."""
+        if self.scale == "integer":
+            return [math.ceil(self.low), math.floor(self.high)]
+        return [self.low, self.high]
 
 
 def _tag(axis: Any) -> str:
@@ -208,33 +220,45 @@ class Settings(Section):
 
     @model_validator(mode="after")
     def _every_trial_is_valid(self) -> Self:
+        samples: dict[str, dict[str, list[Any]]] = {"model": {}, "train": {}}
         for section, key, axis in self.search.space.axes():
             base: BaseModel = getattr(self, section)
-            if key not in type(base).model_fields or key in FIXED_IN_SEARCH:
-                raise _misplaced(section, key, "not a setting that a search can vary")
-            if isinstance(axis, Range):
-                if self.search.method == "grid":
-                    raise _misplaced(section, key, "a grid needs a list of values, not a range")
-                kind = int if axis.scale == "integer" else float
-                values: list[Any] = [kind(axis.low), kind(axis.high)]
-            else:
-                values = axis
-            for value in values:
-                try:
-                    type(base).model_validate({**base.model_dump(), key: value})
-                except ValidationError as error:
-                    reason = f"{value!r} is not valid there: {error.errors()[0]['msg']}"
-                    raise _misplaced(section, key, reason) from error
+            names = set(type(base).model_fields) - FIXED_IN_SEARCH
+            if key not in names:
+                close = difflib.get_close_matches(key, names, n=1)
+                hint = f"; did you mean {close[0]}?" if close else ""
+                raise _misplaced(section, key, f"not a setting that a search can vary{hint}")
+            if isinstance(axis, Range) and self.search.method == "grid":
+                raise _misplaced(section, key, "a grid needs a list of values, not a range")
+            samples[section][key] = axis.ends() if isinstance(axis, Range) else axis
+            for value in samples[section][key]:
+                _check_point(section, base, {key: value})
+        for section, axes in samples.items():
+            for values in itertools.islice(itertools.product(*axes.values()), MOST_CHECKED):
+                point = dict(zip(axes, values, strict=True))
+                _check_point(section, getattr(self, section), point)
         return self
 
 
+def _check_point(section: str, base: BaseModel, point: dict[str, Any]) -> None:
+    """Raise the error of a search space when a section is not valid with a point in it."""
+    try:
+        type(base).model_validate(base.model_dump() | point)
+    except ValidationError as error:
+        reason = str(error.errors()[0]["msg"]).removeprefix("Value error, ")
+        values = ", ".join(repr(value) for value in point.values())
+        key = next(iter(point)) if len(point) == 1 else ""
+        text = f"{values} is not valid there: {reason[0].lower()}{reason[1:]}"
+        raise _misplaced(section, key, text) from error
+
+
 def _misplaced(section: str, key: str, reason: str) -> PydanticCustomError:
-    path = ["search", "space", section, key]
+    path = ["search", "space", section, *([key] if key else [])]
     return PydanticCustomError("space", "{reason}", {"reason": reason, "path": path})
 
 
 def _in_raw(value: str) -> str:
     path = PurePosixPath(value)
-    if path.is_absolute() or ".." in path.parts or PurePosixPath(RAW) not in path.parents:
+    if ".." in path.parts or PurePosixPath(RAW) not in path.parents:
         raise ValueError(f"'{value}' is not in {RAW}; copy the table there, DVC tracks that folder")
     return value

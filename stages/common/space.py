@@ -10,6 +10,7 @@ import math
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 
 from stages.common.errors import UserError
 from stages.common.settings import Model, Range, Search, Train
@@ -51,7 +52,7 @@ def _value(axis: list[Any] | Range, generator: torch.Generator) -> Any:
     if isinstance(axis, list):
         return axis[int(share * len(axis))]
     if axis.scale == "integer":
-        lowest, highest = math.ceil(axis.low), math.floor(axis.high)
+        lowest, highest = (int(end) for end in axis.ends())
         return lowest + int(share * (highest - lowest + 1))
     if axis.scale == "log":
         low, high = math.log(axis.low), math.log(axis.high)
@@ -66,4 +67,8 @@ def apply(point: Point, model: Model, train: Train) -> tuple[Model, Train]:
     sections = {"model": model.model_dump(), "train": train.model_dump()}
     for (section, key), value in point.items():
         sections[section][key] = value
-    return Model.model_validate(sections["model"]), Train.model_validate(sections["train"])
+    try:
+        return Model.model_validate(sections["model"]), Train.model_validate(sections["train"])
+    except ValidationError as error:
+        reason = str(error.errors()[0]["msg"]).removeprefix("Value error, ")
+        raise UserError(f"search.space: {point} is not valid together: {reason}") from error

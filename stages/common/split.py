@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
 
 import torch
 
@@ -23,9 +24,10 @@ PARTS = ("train", "val", "test")
 
 def sizes(rows: int, val: float, test: float) -> dict[str, int]:
     """Return the number of rows of each part; UserError when train would get none."""
+    half = Fraction(1, 2)  # shares as they are written: 50 * 0.29 is below 14.5 in binary
     count = {
-        "val": max(1, math.floor(rows * val + 0.5)),
-        "test": max(1, math.floor(rows * test + 0.5)),
+        part: max(1, math.floor(rows * Fraction(str(share)) + half))
+        for part, share in (("val", val), ("test", test))
     }
     count["train"] = rows - count["val"] - count["test"]
     if count["train"] < 1:
@@ -68,18 +70,20 @@ def _give_every_class_a_training_row(
         trained[name] = 1
 
 
-def from_column(values: Sequence[str | None], column: str) -> list[str]:
+def from_column(values: Mapping[int, str | None], column: str) -> list[str]:
     """Return the part that a column of the table names for each row.
 
-    Raises UserError for a value other than train, val and test, and for an empty part.
+    values: row number -> cell, None without a value. Raises UserError for a value other
+    than train, val and test, and for an empty part.
     """
-    for row, value in enumerate(values):
+    for row, value in values.items():
         if value not in PARTS:
+            found = "no value" if value is None else f"'{value}'"
             raise UserError(
-                f"preprocess.split.column '{column}', row {row}: '{value}' is not one of "
+                f"preprocess.split.column '{column}', row {row}: {found} is not one of "
                 f"{', '.join(PARTS)}"
             )
     for part in PARTS:
-        if part not in values:
+        if part not in values.values():
             raise UserError(f"preprocess.split.column '{column}': no row is in {part}")
-    return [str(value) for value in values]
+    return [str(value) for value in values.values()]

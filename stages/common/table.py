@@ -16,7 +16,21 @@ import pandas as pd
 
 from stages.common.errors import UserError
 
-MISSING = ("", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "none", "?")
+MISSING = (
+    "",
+    "NA",
+    "N/A",
+    "n/a",
+    "NaN",
+    "nan",
+    "NULL",
+    "null",
+    "None",
+    "none",
+    "?",
+    "#N/A",
+    "<NA>",
+)
 SEPARATORS = ",;\t|"
 LOOK = 20  # lines in which the separator is found
 
@@ -41,7 +55,8 @@ def read(path: Path, separator: str) -> pd.DataFrame:
             if separator == "auto":
                 separator = find_separator(list(itertools.islice(stream, LOOK)))
                 stream.seek(0)
-            header = _check_lines(path, csv.reader(stream, delimiter=separator), separator)
+            rows = csv.reader(stream, delimiter=separator, skipinitialspace=True)
+            header = _check_lines(path, rows, separator)
         frame = pd.read_csv(
             path,
             sep=separator,
@@ -75,10 +90,12 @@ def find_separator(lines: Sequence[str]) -> str:
     """
     cells = {}
     for mark in SEPARATORS:
-        counts = {len(row) for row in csv.reader(lines, delimiter=mark) if row}
+        rows = list(csv.reader(lines, delimiter=mark, skipinitialspace=True))
+        if len(lines) == LOOK:
+            rows = rows[:-1]  # a quoted cell may go on in the next line
+        counts = {len(row) for row in rows if row}
         cells[mark] = counts.pop() if len(counts) == 1 else 1
-    best = max(SEPARATORS, key=lambda mark: cells[mark])
-    return best if cells[best] > 1 else ","
+    return max(SEPARATORS, key=lambda mark: cells[mark])  # the first of equals: a comma
 
 
 def _check_lines(path: Path, rows: Iterator[list[str]], separator: str) -> list[str]:

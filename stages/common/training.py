@@ -22,7 +22,8 @@ from stages.common.partition import Partition
 from stages.common.recipe import Recipe
 
 CHUNK = 2048  # rows evaluated at once
-DIVERGED = 10.0  # times the training loss of the starting weights
+DIVERGED = 10.0  # times the training loss of the starting weights, or of knowing nothing
+KNOWS_NOTHING = 1.0  # about the loss of a constant answer, for classes and standardised values
 
 Observer = Callable[[int, Stack, list[int]], None]
 
@@ -102,7 +103,7 @@ def _note(
     improved, staying = [], []
     for place, record in enumerate(records):
         member = record.member
-        limit = DIVERGED * first[member].train_loss
+        limit = DIVERGED * max(first[member].train_loss, KNOWS_NOTHING)
         if not record.train_loss <= limit or not record.val_loss < float("inf"):
             fitted.diverged[member] = True
             continue
@@ -183,6 +184,13 @@ def measure_together(task: Task, stack: Stack, part: Partition) -> tuple[float, 
         loss += objective.losses(task, joint, y).double().sum().item()
         score += objective.scores(task, joint, y).double().sum().item()
     return loss / len(part), score / len(part)
+
+
+@torch.no_grad()
+def row_scores(task: Task, stack: Stack, part: Partition) -> Tensor:
+    """Return the score of each member and row, float32 (K, rows), on the CPU."""
+    pairs = part.batches(CHUNK)
+    return torch.cat([objective.scores(task, stack(x), y) for x, y in pairs], dim=1).cpu()
 
 
 @torch.no_grad()

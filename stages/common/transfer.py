@@ -51,6 +51,9 @@ def run(
     base: Checkpoint, schema: Schema, rows: Partition, val: Partition, settings: Finetune
 ) -> Transfer:
     """Train every arm at once on the second table; compare them on its validation rows."""
+    settings = settings.model_copy(
+        update={"members": min(settings.members, len(base.stack))}  # each continues another one
+    )
     used, members = base.settings["train"], settings.members
     arms = ways.plan(settings.freeze, base.stack.depth, settings.lr, used["lr"])
     stack = ways.starting_weights(base, schema, arms, members, settings.seed).to(rows.target.device)
@@ -59,7 +62,7 @@ def run(
 
     def observe(epoch: int, stack: Stack, active: list[int]) -> None:
         now = scores[-1].clone() if scores else torch.zeros(len(recipe.lr), len(val))
-        now[active] = row_scores(schema, stack, val)
+        now[active] = training.row_scores(schema.task, stack, val)
         scores.append(now)
 
     fitted = training.fit(schema.task, stack, recipe, rows, val, observe)
@@ -76,7 +79,7 @@ def run(
         return Gain(epoch, *means, means[0] - means[1], low, high)
 
     gains = [compare(epoch, now) for epoch, now in enumerate(scores)]
-    final = compare(settings.epochs, row_scores(schema, fitted.stack, val))
+    final = compare(settings.epochs, training.row_scores(schema.task, fitted.stack, val))
     checkpoint = _checkpoint(base, schema, fitted, settings)
     return Transfer(checkpoint, arms, best, control, gains, final, ways.keeps_head(base, schema))
 
@@ -95,13 +98,6 @@ def _checkpoint(base: Checkpoint, schema: Schema, fitted: Fitted, settings: Fine
     asked = torch.arange(settings.members, device=fitted.stack.negative_slope.device)
     used = base.settings | {"finetune": settings.model_dump()}
     return Checkpoint(fitted.stack.take(asked), schema, used)
-
-
-@torch.no_grad()
-def row_scores(schema: Schema, stack: Stack, part: Partition) -> Tensor:
-    """Return the score of each member and row, float32 (K, B)."""
-    pairs = part.batches(training.CHUNK)
-    return torch.cat([objective.scores(schema.task, stack(x), y) for x, y in pairs], dim=1).cpu()
 
 
 def epochs_to_control(result: Transfer) -> int | None:
@@ -156,7 +152,12 @@ def write(result: Transfer, curve: Path, depths: Path, metrics: Path) -> None:
     names = ("arm", "lr", "frozen_layers", "val_score", "lowest", "highest", "val_loss")
     files.write_csv(depths, names, rows)
     files.write_metrics(metrics, figures(result))
-    final = result.final
+    final, used = result.final, result.checkpoint.settings
+    if used["finetune"]["lr"] > used["train"]["lr"]:
+        print(
+            f"finetune.lr {used['finetune']['lr']:g} is above train.lr {used['train']['lr']:g}: "
+            "fine-tuning usually takes smaller steps"
+        )
     print(
         f"finetune: {result.arms[0].name}, {result.gains[-1].epoch} epochs: val "
         f"{objective.SCORE[result.checkpoint.schema.task]} {final.tuned:.3f} against "

@@ -10,8 +10,10 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from torch import Tensor
+
 from stages.common import initialize, space, training
-from stages.common.network import count_parameters
+from stages.common.network import check_budget, count_parameters
 from stages.common.partition import Partition
 from stages.common.recipe import Recipe
 from stages.common.schema import Schema
@@ -37,6 +39,7 @@ class Trial:
     parameters: int
     best: Record
     diverged: bool
+    scores: Tensor | None = None  # of each validation row, float32 (rows,)
 
 
 def run(
@@ -59,6 +62,7 @@ def run(
         models = [sections[index][0] for index in indices]
         trains = [sections[index][1] for index in indices]
         widths = [schema.n_features, *models[0].hidden, schema.n_outputs]
+        check_budget(widths, models[0].max_parameters)
         stack = initialize.stack(
             widths,
             models[0].activation,
@@ -74,9 +78,11 @@ def run(
         shared = trains[0].model_dump() | {"epochs": search.epochs, "seed": search.seed}
         recipe = Recipe.of(each, stack.depth, shared).to(rows.target.device)
         fitted = training.fit(schema.task, stack, recipe, rows, val)
+        scores = training.row_scores(schema.task, fitted.stack, val)
         for place, index in enumerate(indices):
             best, diverged = fitted.best[place], fitted.diverged[place]
-            done[index] = Trial(points[index], count_parameters(widths), best, diverged)
+            size = count_parameters(widths)
+            done[index] = Trial(points[index], size, best, diverged, scores[place])
     return [done[index] for index in range(len(points))]
 
 

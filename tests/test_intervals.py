@@ -1,0 +1,173 @@
+"""Intervals: known values, exact and simulated coverage."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from stages.common import intervals
+
+
+def normal(*shape: int, seed: int = 0, mean: float = 0.0) -> Tensor:
+    return mean + torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize(
+    ("correct", "rows", "low", "high"),
+    [
+        (95, 100, 0.8882, 0.9785),
+        (50, 100, 0.4038, 0.5962),
+        (1, 10, 0.0179, 0.4042),
+        (0, 10, 0.0, 0.2775),
+        (10, 10, 0.7225, 1.0),
+        (0, 1, 0.0, 0.7935),
+        (1, 1, 0.2065, 1.0),
+    ],
+)
+def test_the_interval_of_a_share_has_the_known_values(correct, rows, low, high):
+    assert intervals.wilson(correct, rows) == pytest.approx((low, high), abs=5e-5)
+
+
+@pytest.mark.parametrize("rows", [1, 3, 10, 77, 1000])
+def test_the_interval_of_a_share_holds_it_and_stays_between_0_and_1(rows):
+    for correct in range(rows + 1):
+        low, high = intervals.wilson(correct, rows)
+        assert 0 <= low <= correct / rows + 1e-12
+        assert correct / rows - 1e-12 <= high <= 1
+        mirrored = intervals.wilson(rows - correct, rows)
+        assert mirrored == pytest.approx((1 - high, 1 - low))
+
+
+@pytest.mark.parametrize("share", [0.5, 0.8, 0.9, 0.97])
+def test_the_interval_of_a_share_covers_it_in_95_of_100_cases(share):
+    rows, covered = 100, 0.0
+    for correct in range(rows + 1):
+        low, high = intervals.wilson(correct, rows)
+        if low <= share <= high:
+            chance = math.comb(rows, correct) * share**correct * (1 - share) ** (rows - correct)
+            covered += chance
+    assert 0.93 < covered < 0.985
+
+
+def test_the_interval_of_a_share_narrows_with_the_root_of_the_rows():
+    few, many = intervals.wilson(900, 1000), intervals.wilson(90000, 100000)
+    assert (few[1] - few[0]) / (many[1] - many[0]) == pytest.approx(10, rel=0.02)
+
+
+def test_no_difference_gives_an_interval_around_0():
+    low, high = intervals.paired_bootstrap(normal(4, 100), 0)
+    assert low < 0 < high
+
+
+def test_a_constant_difference_gives_an_interval_without_width():
+    assert intervals.paired_bootstrap(torch.full((3, 20), 0.25), 0) == (0.25, 0.25)
+
+
+def test_equal_models_give_an_interval_of_0():
+    assert intervals.paired_bootstrap(torch.zeros(3, 20), 0) == (0, 0)
+
+
+def test_one_seed_gives_nearly_the_normal_interval_of_the_mean():
+    difference = normal(1, 400, mean=0.3)
+    low, high = intervals.paired_bootstrap(difference, 1)
+    mean, half = difference.mean().item(), 1.96 * difference.std().item() / 20
+    assert low == pytest.approx(mean - half, abs=0.1 * half)
+    assert high == pytest.approx(mean + half, abs=0.1 * half)
+
+
+def test_the_interval_of_a_difference_narrows_with_the_rows():
+    width = [
+        high - low
+        for rows in (25, 100, 400)
+        for low, high in [intervals.paired_bootstrap(normal(1, rows), 0)]
+    ]
+    assert width[0] / width[1] == pytest.approx(2, rel=0.25)
+    assert width[1] / width[2] == pytest.approx(2, rel=0.25)
+
+
+def test_seeds_that_differ_widen_the_interval_however_many_rows_there_are():
+    by_seed = torch.tensor([-1.0, 0.0, 1.0, 2.0])[:, None].expand(4, 10_000)
+    low, high = intervals.paired_bootstrap(by_seed, 0)
+    # mean 0.5, deviation sqrt(1.25), four seeds
+    assert high - low == pytest.approx(2 * 1.96 * math.sqrt(1.25 / 4), rel=0.15)
+
+
+def test_rows_that_differ_widen_the_interval_however_many_seeds_there_are():
+    by_row = torch.tensor([-1.0, 0.0, 1.0, 2.0])[None].expand(10_000, 4)
+    low, high = intervals.paired_bootstrap(by_row, 0)
+    assert high - low == pytest.approx(2 * 1.96 * math.sqrt(1.25 / 4), rel=0.15)
+
+
+def test_the_two_ends_are_treated_alike():
+    difference = normal(3, 40, mean=0.2)
+    low, high = intervals.paired_bootstrap(difference, 0)
+    assert intervals.paired_bootstrap(-difference, 0) == (-high, -low)
+
+
+def test_the_same_seed_gives_the_same_interval_and_another_seed_nearly_the_same():
+    difference = normal(4, 100)
+    one, again = (intervals.paired_bootstrap(difference, 5) for _ in range(2))
+    other = intervals.paired_bootstrap(difference, 6)
+    assert one == again
+    assert one != other
+    assert one == pytest.approx(other, abs=0.03)
+
+
+def test_no_random_number_of_others_is_used():
+    state = torch.get_rng_state()
+    intervals.paired_bootstrap(normal(2, 10), 0)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_the_interval_of_a_difference_covers_the_true_mean_of_new_seeds_and_rows():
+    covered, cases = 0, 150
+    for case in range(cases):
+        seeds, rows = normal(8, 1, seed=3 * case) / 2, normal(1, 60, seed=3 * case + 1)
+        low, high = intervals.paired_bootstrap(
+            0.1 + seeds + rows + normal(8, 60, seed=3 * case + 2), case
+        )
+        covered += low <= 0.1 <= high
+    assert 0.90 <= covered / cases <= 0.99
+
+
+def test_the_best_of_one_is_that_one():
+    scores = normal(1, 80, mean=0.5)
+    assert intervals.best_of(scores, 0) == pytest.approx(scores.mean().item(), abs=0.01)
+
+
+def test_the_best_of_equal_candidates_needs_no_correction():
+    assert intervals.best_of(torch.full((5, 30), 0.25), 0) == pytest.approx(0.25)
+
+
+def test_the_best_of_many_that_only_guess_is_no_better_than_a_guess():
+    maxima, corrected = [], []
+    for seed in range(40):
+        scores = (torch.rand(16, 50, generator=torch.Generator().manual_seed(seed)) < 0.5).float()
+        maxima.append(scores.mean(dim=1).max().item())
+        corrected.append(intervals.best_of(scores, 0))
+    assert sum(maxima) / 40 > 0.6
+    assert sum(corrected) / 40 == pytest.approx(0.5, abs=0.03)
+
+
+def test_a_candidate_that_is_clearly_best_keeps_its_score():
+    scores = normal(5, 100) / 10
+    scores[3] += 1
+    assert intervals.best_of(scores, 0) == pytest.approx(scores[3].mean().item(), abs=0.01)
+
+
+def test_the_correction_is_the_same_for_the_same_seed():
+    scores = normal(5, 30)
+    assert intervals.best_of(scores, 1) == intervals.best_of(scores, 1)
+    assert intervals.best_of(scores, 1) != intervals.best_of(scores, 2)
+
+
+@pytest.mark.xfail(strict=True, raises=AssertionError, reason="argmax takes nan for the largest")
+def test_a_candidate_without_a_finite_score_is_not_the_best():
+    scores = normal(4, 50) / 10
+    scores[3] += 1
+    expected = intervals.best_of(scores, 0)
+    scores[0, 7] = -math.inf
+    assert intervals.best_of(scores, 0) == pytest.approx(expected)

@@ -1,0 +1,231 @@
+"""A trained model answers for new rows, in one process and from the command line."""
+
+from __future__ import annotations
+
+import csv
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from stages.common import dataset, ensemble, params, table
+from stages.common.checkpoint import Checkpoint
+from stages.common.encoding import encode_features
+from stages.common.errors import UserError
+from stages.common.graph import Declared
+from stages.common.settings import Settings
+from stages.predict import predict
+
+ROOT = Path(__file__).parents[1]
+HEADER = "id,size,colour,wild,kind"
+KINDS = ("ant", "bee", "cow")
+
+
+def row_of(n: int) -> str:
+    kind = n % 3
+    colour = ("red", "blue", "green")[kind]
+    return f"{n},{'' if n % 10 == 9 else kind * 2 + n % 5 / 10},{colour},{('yes', 'no')[n % 2]}"
+
+
+def new_rows(count: int) -> str:
+    return "id,size,colour,wild\n" + "".join(row_of(n) + "\n" for n in range(count))
+
+
+def settings_of(**preprocess: object) -> Settings:
+    content = params.load(ROOT / "params.yaml").model_dump()
+    content["arithmetic"], content["device"] = "portable", "cpu"
+    content["preprocess"] |= {"csv": "data/raw/t.csv", "separator": ",", "features": "1:-1"}
+    content["preprocess"] |= {"target": -1, "task": "auto", "missing": "fill", "scale": "standard"}
+    content["preprocess"]["split"]["column"] = ""
+    content["preprocess"] |= preprocess
+    content["preprocess"]["split"] |= {"train": 0.8, "val": 0.1, "test": 0.1, "stratify": True}
+    content["model"] |= {"hidden": [8], "activation": "relu", "dropout": 0.0, "init": "default"}
+    content["train"] |= {"members": 2, "epochs": 12, "lr": 0.1, "optimizer": "sgd", "noise": 0.0}
+    content["train"] |= {"momentum": 0.9, "weight_decay": 0.0, "batch_size": 16, "mixup": 0.0}
+    content["train"] |= {"decay_bias": False, "patience": 12, "seed": 0}
+    return Settings.model_validate(content)
+
+
+def train(folder: Path, settings: Settings, rows: list[str]) -> None:
+    """Train on the rows and save the model where dvc.yaml, copied into `folder`, wants it."""
+    shutil.copy(ROOT / "dvc.yaml", folder)
+    (folder / "data" / "raw").mkdir(parents=True)
+    (folder / "data" / "raw" / "t.csv").write_text("\n".join([HEADER, *rows]) + "\n")
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        made = dataset.build(settings.preprocess)
+    finally:
+        os.chdir(before)
+    parts = made.parts
+    trained = ensemble.train(
+        made.schema, parts["train"], parts["val"], settings.model, settings.train
+    )
+    trained.checkpoint.save(Declared.read("evaluate", folder)("base.pt"))
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """A folder with dvc.yaml and a model of three kinds that it tells apart."""
+    folder = tmp_path_factory.mktemp("home")
+    train(folder, settings_of(), [f"{row_of(n)},{KINDS[n % 3]}" for n in range(120)])
+    return folder
+
+
+def answer(home: Path, folder: Path, content: str, model: str = "base") -> list[dict[str, str]]:
+    """Run predict on a file of this content and return the rows it wrote."""
+    new, output = folder / "new.csv", folder / "made" / "answers.csv"
+    new.write_text(content)
+    predict(settings_of(), Declared.read("evaluate", home), new, output, model)
+    with open(output, encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_every_row_is_answered_with_its_number_and_a_probability_per_class(home, tmp_path):
+    found = answer(home, tmp_path, new_rows(30))
+    assert list(found[0]) == [
+        "row",
+        "kind",
+        "probability ant",
+        "probability bee",
+        "probability cow",
+    ]
+    assert [row["row"] for row in found] == [str(n) for n in range(30)]
+    for row in found:
+        shares = {kind: float(row[f"probability {kind}"]) for kind in KINDS}
+        assert sum(shares.values()) == pytest.approx(1, abs=1e-5)
+        assert row["kind"] == max(shares, key=shares.__getitem__)
+
+
+def test_the_answers_of_a_model_that_has_learnt_are_right(home, tmp_path):
+    found = answer(home, tmp_path, new_rows(30))
+    assert [row["kind"] for row in found] == [KINDS[n % 3] for n in range(30)]
+
+
+def test_probabilities_are_the_mean_over_the_members_taken_out(home, tmp_path):
+    found = answer(home, tmp_path, new_rows(12))
+    trained = Checkpoint.load(home / "data" / "models" / "base.pt")
+    assert len(trained.stack) == 2
+    features = encode_features(table.read(tmp_path / "new.csv", ","), trained.schema)
+    with torch.no_grad():
+        each = [trained.stack.member(n).eval()(features).softmax(dim=1) for n in range(2)]
+    expected = torch.stack(each).mean(dim=0)
+    got = [[float(row[f"probability {kind}"]) for kind in KINDS] for row in found]
+    assert torch.allclose(torch.tensor(got), expected, atol=2e-6)
+
+
+def test_a_file_of_one_row(home, tmp_path):
+    found = answer(home, tmp_path, new_rows(1))
+    assert found == answer(home, tmp_path, new_rows(30))[:1]
+
+
+def test_columns_may_be_moved_added_and_the_target_there_or_not(home, tmp_path):
+    usual = answer(home, tmp_path, new_rows(12))
+    lines = [row_of(n).split(",") for n in range(12)]
+    moved = [f"{wild},unheard-of,{colour},x,{size}" for _, size, colour, wild in lines]
+    header = "wild,kind,colour,new,size"
+    assert answer(home, tmp_path, "\n".join([header, *moved])) == usual
+
+
+def test_unseen_levels_and_missing_values_are_answered(home, tmp_path):
+    found = answer(home, tmp_path, "size,colour,wild\n?,purple,\n,,no\n1e9,red,YES\n")
+    assert len(found) == 3
+    assert all(row["kind"] in KINDS for row in found)
+
+
+def test_the_same_file_gives_the_same_bytes(home, tmp_path):
+    answer(home, tmp_path, new_rows(12))
+    first = (tmp_path / "made" / "answers.csv").read_bytes()
+    answer(home, tmp_path, new_rows(12))
+    assert (tmp_path / "made" / "answers.csv").read_bytes() == first
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        ("size,colour\n1,red\n", "1 feature column(s) missing: wild; add them"),
+        (
+            "size,colour,wild\n1,red,yes\nlow,red,no\n",
+            "row 1, column 'size': 'low' is not a number",
+        ),
+        ("size,colour,wild\n1,red,maybe\n", "column 'wild': 'maybe' is not true or false"),
+        ("size,colour,wild\n", "a header but no rows"),
+        ("", "empty; the first line must name the columns"),
+        ("size;colour;wild\n1;red;yes\n", "is the separator ','?"),
+    ],
+)
+def test_a_file_that_cannot_be_answered_is_named_and_nothing_is_written(
+    home, tmp_path, content, text
+):
+    with pytest.raises(UserError) as caught:
+        answer(home, tmp_path, content)
+    assert str(caught.value).startswith(f"{tmp_path / 'new.csv'}")
+    assert text in str(caught.value)
+    assert not (tmp_path / "made").exists()
+
+
+def test_a_model_that_is_not_there_is_named_with_its_remedy(home, tmp_path):
+    with pytest.raises(UserError, match=r"finetuned\.pt: no such file; .*dvc repro"):
+        answer(home, tmp_path, new_rows(3), model="finetuned")
+
+
+def test_a_regression_answers_in_the_unit_of_the_table(tmp_path):
+    rows = [f"{n},{n % 40},red,{('yes', 'no')[n % 2]},{1000.5 + 10 * (n % 40)}" for n in range(160)]
+    train(tmp_path, settings_of(), rows)
+    found = answer(tmp_path, tmp_path, "size,wild\n0,yes\n20,no\n39,yes\n")
+    assert list(found[0]) == ["row", "kind"]
+    values = [float(row["kind"]) for row in found]
+    assert values == pytest.approx([1000.5, 1200.5, 1390.5], abs=60)
+
+
+def command(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    line = [sys.executable, "-m", "stages.predict", *arguments]
+    return subprocess.run(line, cwd=home, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def workplace(home, tmp_path):
+    """The folder as a user has it: code, settings and the trained model."""
+    place = tmp_path / "work place"
+    shutil.copytree(home, place)
+    shutil.copytree(ROOT / "stages", place / "stages", ignore=shutil.ignore_patterns("__pycache__"))
+    text = params.edit(params.read(ROOT / "params.yaml"), "preprocess", {"separator": "auto"})
+    (place / "params.yaml").write_text(text)
+    return place
+
+
+def test_the_command_line(workplace, tmp_path):
+    (workplace / "new.csv").write_text(new_rows(5))
+    done = command(workplace, "new.csv", "--output", "out.csv")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "out.csv: 5 rows answered by base\n"
+    again = tmp_path / "again.csv"
+    paths = Declared.read("evaluate", workplace)
+    predict(settings_of(), paths, workplace / "new.csv", again, "base")
+    assert (workplace / "out.csv").read_bytes() == again.read_bytes()
+
+
+def test_a_mistake_on_the_command_line_is_one_line_and_status_2(workplace):
+    done = command(workplace, "none.csv", "--output", "out.csv")
+    assert done.returncode == 2
+    assert done.stderr == (
+        "error: none.csv: no such file; put the table there or mend the setting\n"
+    )
+    assert not (workplace / "out.csv").exists()
+
+
+def test_an_unknown_model_shows_the_two_that_there_are(workplace):
+    done = command(workplace, "new.csv", "--output", "out.csv", "--model", "best")
+    assert done.returncode == 2
+    assert "base" in done.stderr
+    assert "finetuned" in done.stderr
+
+
+def test_the_output_must_be_named(workplace):
+    done = command(workplace, "new.csv")
+    assert done.returncode == 2
+    assert "--output" in done.stderr

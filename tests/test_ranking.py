@@ -1,0 +1,272 @@
+"""Ranking: the winner, a table that gives every setting back, sums of the effects."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import shutil
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+
+from stages.common import adoption, files, intervals, params, ranking, space
+from stages.common.schema import Schema, Target
+from stages.common.settings import Search, Settings, Space
+from stages.common.training import Record
+from stages.common.trials import Trial
+from tests.conftest import ROOT
+
+SCHEMA = Schema(
+    task="classification",
+    missing="fill",
+    scale="none",
+    features=[],
+    dropped=[],
+    target=Target(name="y", position=0, classes=["a", "b"], counts=[1, 1]),
+)
+
+
+def trial(score, loss=1.0, point=None, diverged=False, epoch=3) -> Trial:
+    named = {tuple(name.split(".")): value for name, value in (point or {}).items()}
+    record = Record(epoch, 0, 0.9, 0.8, 0.7, loss, score)
+    return Trial(named, 123, record, diverged)
+
+
+def space_of(model=None, train=None) -> Space:
+    return Space.model_validate({"model": model or {}, "train": train or {}})
+
+
+def table(path) -> list[dict[str, str]]:
+    with open(path, newline="", encoding="utf-8") as stream:
+        return list(csv.DictReader(stream))
+
+
+@pytest.mark.parametrize(
+    ("scored", "winner"),
+    [
+        ([(0.8, 0.5), (0.9, 0.9), (0.7, 0.1)], 1),  # the score decides
+        ([(0.9, 0.5), (0.9, 0.4), (0.9, 0.6)], 1),  # then the loss
+        ([(0.8, 0.1), (0.9, 0.5), (0.9, 0.5)], 1),  # then the first
+        ([(-5.0, 6.0), (-2.0, 3.0)], 1),  # R2 can be below 0
+    ],
+)
+def test_the_best_trial_has_the_highest_score_then_the_lowest_loss(scored, winner):
+    assert ranking.best([trial(*each) for each in scored]) == winner
+
+
+def test_a_trial_whose_score_is_no_number_does_not_win():
+    assert ranking.best([trial(math.nan, math.nan, diverged=True), trial(0.5)]) == 1
+
+
+def test_the_table_has_a_row_per_trial_with_every_figure(tmp_path):
+    points: list[dict[str, Any]] = [{"train.lr": 0.01}, {"train.lr": 0.1}]
+    found = [trial(0.5, 0.25, points[0]), trial(0.1, 3.0, points[1], diverged=True, epoch=0)]
+    ranking.write_table(tmp_path / "t.csv", found)
+    assert (tmp_path / "t.csv").read_text() == (
+        "trial,train.lr,parameters,best_epoch,train_loss,train_score,val_loss,val_score,status\n"
+        "0,0.01,123,3,0.8,0.7,0.25,0.5,done\n"
+        "1,0.1,123,0,0.8,0.7,3.0,0.1,diverged\n"
+    )
+
+
+def ranged(low, high, scale) -> dict[str, Any]:
+    return {"low": low, "high": high, "scale": scale}
+
+
+EVERY: dict[str, Any] = {
+    "model": {
+        "hidden": [[], [1], [64, 32]],
+        "activation": ["relu", "leaky_relu", "identity"],
+        "negative_slope": [0.1, 1 / 3],
+        "dropout": ranged(0.0, 0.9, "linear"),
+        "init": ["default", "uniform"],
+        "init_low": [-1e-07, -0.3],
+        "init_high": ranged(0.01, 0.2, "log"),
+    },
+    "train": {
+        "optimizer": ["sgd", "adamw"],
+        "lr": ranged(1e-8, 1.0, "log"),
+        "momentum": ranged(0.85, 0.99, "linear"),
+        "weight_decay": [0.0, 1e-20, 0.1 + 0.2],
+        "decay_bias": [True, False],
+        "batch_size": ranged(1, 512, "integer"),
+        "patience": [1, 10],
+        "noise": [0.0, 1.0],
+        "mixup": [0, 1.0],
+    },
+}
+
+
+def drawn(trials) -> tuple[list[Any], list[Trial]]:
+    """Return points over EVERY setting, and trials of them."""
+    search = Search.model_validate(
+        {"method": "random", "trials": trials, "epochs": 1, "seed": 0, "space": EVERY}
+    )
+    points = space.draw(search)
+    return points, [Trial(point, 1, trial(0.5).best, diverged=False) for point in points]
+
+
+def test_the_table_has_every_setting_exactly(tmp_path):
+    points, trials = drawn(200)
+    ranking.write_table(tmp_path / "t.csv", trials)
+    rows = table(tmp_path / "t.csv")
+    assert len(rows) == 200
+    for row, point in zip(rows, points, strict=True):
+        for (section, key), value in point.items():
+            cell = row[f"{section}.{key}"]
+            assert (cell if isinstance(value, str) else json.loads(cell)) == value
+
+
+def adopted(tmp_path, trials, winner) -> Settings:
+    """Return the real settings after the adoption of a trial."""
+    ranking.write_table(tmp_path / "trials.csv", trials)
+    files.write_metrics(tmp_path / "search.json", {"search_best_trial": winner})
+    shutil.copy(ROOT / "params.yaml", tmp_path / "params.yaml")
+    adoption.adopt(*(tmp_path / name for name in ("trials.csv", "search.json", "params.yaml")))
+    return params.load(tmp_path / "params.yaml")
+
+
+def test_the_table_gives_every_setting_back_to_the_one_who_adopts_it(tmp_path):
+    points, trials = drawn(6)
+    chosen = [at for at, point in enumerate(points) if point["model", "hidden"]]
+    assert len(chosen) > 1
+    for at in chosen:
+        found = adopted(tmp_path, trials, at)
+        assert {name: getattr(getattr(found, name[0]), name[1]) for name in points[at]} == points[
+            at
+        ]
+
+
+def test_a_linear_model_can_be_adopted(tmp_path):
+    assert adopted(tmp_path, [trial(0.5, point={"model.hidden": []})], 0).model.hidden == []
+
+
+def effects(tmp_path, trials, axes) -> list[tuple[str, str, int, float, float]]:
+    ranking.write_effects(tmp_path / "e.csv", trials, axes)
+    return [
+        (
+            row["setting"],
+            row["value"],
+            int(row["trials"]),
+            float(row["mean_val_score"]),
+            float(row["best_val_score"]),
+        )
+        for row in table(tmp_path / "e.csv")
+    ]
+
+
+def test_effects_of_a_list_are_mean_and_best_by_value(tmp_path):
+    axes = space_of({"dropout": [0.5, 0.0]}, {"optimizer": ["sgd", "adamw"]})
+    pairs = [(0.5, "sgd", 0.9), (0.0, "adamw", 0.6), (0.5, "adamw", 0.7), (0.0, "sgd", 0.8)]
+    trials = [
+        trial(score, point={"model.dropout": dropout, "train.optimizer": optimizer})
+        for dropout, optimizer, score in pairs
+    ]
+    assert effects(tmp_path, trials, axes) == [
+        ("model.dropout", "0.0", 2, 0.7, 0.8),
+        ("model.dropout", "0.5", 2, 0.8, 0.9),
+        ("train.optimizer", "adamw", 2, 0.65, 0.7),
+        ("train.optimizer", "sgd", 2, 0.85, 0.9),
+    ]
+
+
+def test_effects_of_lists_of_layers_and_of_truth_values_have_a_row_each(tmp_path):
+    axes = space_of({"hidden": [[], [64], [64, 32]]}, {"decay_bias": [True, False]})
+    trials = [
+        trial(0.5, point={"model.hidden": hidden, "train.decay_bias": decays})
+        for hidden in ([64, 32], [], [64])
+        for decays in (True, False)
+    ]
+    found = effects(tmp_path, trials, axes)
+    assert sorted(row[1] for row in found[:3]) == ["[64, 32]", "[64]", "[]"]
+    assert [row[1:3] for row in found[3:]] == [("false", 3), ("true", 3)]
+
+
+def test_a_range_is_cut_into_three_bands_from_low_to_high(tmp_path):
+    axes = space_of(train={"lr": ranged(0.001, 1.0, "log")})
+    rates = [0.3, 0.001, 0.2, 0.05, 0.01, 0.9]
+    trials = [trial(rate, point={"train.lr": rate}) for rate in rates]
+    assert effects(tmp_path, trials, axes) == [
+        ("train.lr", "0.001 to 0.01", 2, 0.0055, 0.01),
+        ("train.lr", "0.05 to 0.2", 2, 0.125, 0.2),
+        ("train.lr", "0.3 to 0.9", 2, 0.6, 0.9),
+    ]
+
+
+@pytest.mark.parametrize("trials", [3, 4, 5, 6, 7, 32])
+def test_the_three_bands_have_as_nearly_as_can_be_the_same_number_of_trials(trials, tmp_path):
+    axes = space_of(train={"lr": ranged(0.001, 1.0, "log")})
+    made = [trial(0.5, point={"train.lr": 0.001 * (at + 1)}) for at in range(trials)]
+    sizes = [row[2] for row in effects(tmp_path, made, axes)]
+    assert len(sizes) == 3
+    assert max(sizes) - min(sizes) <= 1
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 17])
+def test_every_setting_accounts_for_every_trial_and_score(count, tmp_path, settings):
+    search = settings.search.model_copy(update={"trials": count, "method": "random"})
+    points = space.draw(search)
+    trials = [
+        Trial(point, 1, trial(0.5 + at / 100).best, diverged=False)
+        for at, point in enumerate(points)
+    ]
+    found = effects(tmp_path, trials, search.space)
+    names = [f"{section}.{key}" for section, key, _ in search.space.axes()]
+    total, best = sum(each.best.val_score for each in trials), 0.5 + (count - 1) / 100
+    assert len(names) > 3
+    for name in names:
+        rows = [row for row in found if row[0] == name]
+        assert sum(row[2] for row in rows) == count
+        assert sum(row[2] * row[3] for row in rows) == pytest.approx(total, abs=1e-4)
+        assert max(row[4] for row in rows) == pytest.approx(best)
+
+
+def test_figures_name_the_winner_and_count_what_diverged():
+    trials = [trial(0.5), trial(0.9), trial(0.1, diverged=True)]
+    assert ranking.figures(trials, SCHEMA, 0) == {
+        "search_trials": 3,
+        "search_diverged": 1,
+        "search_best_trial": 1,
+        "search_max_val_accuracy": 0.9,
+        "search_corrected_val_accuracy": None,
+        "search_median_val_accuracy": 0.5,
+    }
+
+
+def test_the_median_of_an_even_number_of_trials_lies_between_the_middle_two():
+    found = ranking.figures([trial(each) for each in (0.1, 0.4, 0.6, 0.9)], SCHEMA, 0)
+    assert found["search_median_val_accuracy"] == pytest.approx(0.5)
+
+
+def test_the_maximum_stands_beside_a_value_corrected_for_selection():
+    # trials that all guess: the best one is lucky
+    scores = (torch.rand(20, 60, generator=torch.Generator().manual_seed(0)) > 0.5).float()
+    trials = [replace(trial(each.mean().item()), scores=each) for each in scores]
+    found = ranking.figures(trials, SCHEMA, 0)
+    assert found["search_max_val_accuracy"] > 0.6
+    assert found["search_corrected_val_accuracy"] == intervals.best_of(scores, 0)
+    assert found["search_corrected_val_accuracy"] < found["search_max_val_accuracy"] - 0.05
+
+
+def test_a_regression_is_ranked_by_r2():
+    regression = SCHEMA.model_copy(update={"task": "regression"})
+    assert ranking.figures([trial(0.5)], regression, 0)["search_max_val_r2"] == 0.5
+
+
+def test_the_sentence_has_the_winner_its_settings_and_how_to_adopt_them():
+    trials = [
+        trial(0.5, point={"train.lr": 0.1}, diverged=True),
+        trial(0.9, point={"train.lr": 0.2, "model.hidden": [8, 4]}),
+    ]
+    found = ranking.figures(trials, SCHEMA, 0)
+    text = ranking.sentence(trials, SCHEMA, found)
+    assert "2 trials, 1 diverged; best val accuracy 0.900 with" in text
+    corrected = {"search_corrected_val_accuracy": 0.8765}
+    assert "0.900 (corrected for choosing it: 0.876) with" in ranking.sentence(
+        trials, SCHEMA, {**found, **corrected}
+    )
+    assert "with train.lr 0.2, model.hidden [8, 4];" in text
+    assert "python -m stages.search --adopt" in text

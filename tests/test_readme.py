@@ -1,0 +1,45 @@
+"""The README: its figures are those of the tracked metrics, its files exist."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+
+import pytest
+
+from stages import report
+from tests.conftest import ROOT
+
+README = (ROOT / "README.md").read_text()
+
+
+def test_the_headline_table_is_what_make_prints(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        report.report()
+    block = re.search(r"<!-- report -->\n```\n(.*?)```", README, re.DOTALL)
+    assert block
+    assert block[1] == printed.getvalue()
+
+
+def test_every_make_target_that_is_named_exists() -> None:
+    named = set(re.findall(r"`?make ([a-z]+)", README)) - {"creates", "ends"}
+    defined = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert {"test", "bench", "help"} <= named <= defined
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/ideas.md"])
+def test_every_file_that_a_page_names_exists(page: str) -> None:
+    text = (ROOT / page).read_text()
+    names = re.findall(r"`((?:stages|tests|data/raw|docs|metrics)/[\w./]*\.\w+)`", text)
+    names += [name for name in re.findall(r"\]\(([\w./]+)\)", text) if ":" not in name]
+    assert names
+    for name in names:
+        assert (ROOT / name).exists() or (ROOT / page).parent.joinpath(name).exists(), name
+
+
+def test_every_row_of_the_ideas_is_there() -> None:
+    rows = re.findall(r"^\| (E?\d+) \|", (ROOT / "docs/ideas.md").read_text(), re.MULTILINE)
+    assert rows == [*map(str, range(1, 66)), *(f"E{number}" for number in range(1, 32))]
