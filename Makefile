@@ -21,14 +21,14 @@ test: repository $(DEV)/installed  ## run every test
 
 .PHONY: check
 check: $(DEV)/installed  ## lint and types
-	$(DEV)/bin/ruff format --check .
-	$(DEV)/bin/ruff check .
-	$(DEV)/bin/mypy
+	$(DEV)/bin/python -m ruff format --check .
+	$(DEV)/bin/python -m ruff check .
+	$(DEV)/bin/python -m mypy
 
 .PHONY: format
 format: $(DEV)/installed  ## put the code into the one format
-	$(DEV)/bin/ruff format .
-	$(DEV)/bin/ruff check --fix .
+	$(DEV)/bin/python -m ruff format .
+	$(DEV)/bin/python -m ruff check --fix .
 
 .PHONY: bench
 bench: $(DEV)/installed  ## accuracy over 20 split seeds; time of the pipeline and of a stack

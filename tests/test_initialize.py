@@ -64,15 +64,13 @@ def test_xavier_and_kaiming_have_the_bounds_of_torch_init_and_no_bias(scheme, ac
     assert not layer.bias.any()
 
 
-@pytest.mark.xfail(strict=True, reason="initialize.GAIN: leaky_relu's gain ignores its slope")
-def test_kaiming_for_leaky_relu_takes_its_slope_into_account():
-    weight = (
-        initialize.stack([100, 300], "leaky_relu", [(0, 0)], ["kaiming"], [(0, 1)], [0.8])
-        .layers[0]
-        .weight
-    )
-    bound = nn.init.calculate_gain("leaky_relu", 0.8) * math.sqrt(3 / 100)
-    assert weight.abs().max().item() == pytest.approx(bound, rel=0.01)
+@pytest.mark.parametrize("slope", [0.01, 0.3, 0.8])
+def test_kaiming_for_leaky_relu_takes_each_members_slope_into_account(slope):
+    layer = initialize.stack(
+        [100, 300], "leaky_relu", [(0, 0), (0, 0)], ["kaiming"] * 2, [(0, 1)] * 2, [0.5, slope]
+    ).layers[0]
+    bound = nn.init.calculate_gain("leaky_relu", slope) * math.sqrt(3 / 100)
+    assert_uniform(layer.weight[1].detach(), -bound, bound)
 
 
 def test_uniform_weights_lie_between_the_given_bounds_whatever_the_width():

@@ -31,7 +31,7 @@ def test_the_interval_of_a_share_has_the_known_values(correct, rows, low, high):
     assert intervals.wilson(correct, rows) == pytest.approx((low, high), abs=5e-5)
 
 
-@pytest.mark.parametrize("rows", [1, 3, 10, 77, 1000])
+@pytest.mark.parametrize("rows", [1, 3, 10, 40, 77, 1000])
 def test_the_interval_of_a_share_holds_it_and_stays_between_0_and_1(rows):
     for correct in range(rows + 1):
         low, high = intervals.wilson(correct, rows)
@@ -164,7 +164,6 @@ def test_the_correction_is_the_same_for_the_same_seed():
     assert intervals.best_of(scores, 1) != intervals.best_of(scores, 2)
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="argmax takes nan for the largest")
 def test_a_candidate_without_a_finite_score_is_not_the_best():
     scores = normal(4, 50) / 10
     scores[3] += 1

@@ -26,6 +26,7 @@ training     the loop that trains a stack
 curves       what was measured per epoch, as tables for plots
 health       saturated and dead units, gradient norms, activation spread
 ensemble     the members of the base model, and their figures in words
+parity       the engine against plain PyTorch, on one batch
 gate         overfit one batch, or say why it cannot be done
 evaluation   figures of a finished stack on one part, with intervals
 intervals    95 % intervals

@@ -10,17 +10,15 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from stages.common import health, initialize, objective, training
+from stages.common import health, initialize, parity, training
 from stages.common.batches import Augmentation
 from stages.common.errors import UserError
 from stages.common.network import Stack
-from stages.common.objective import Task
 from stages.common.optimizer import OPTIMIZERS
 from stages.common.partition import Partition
 from stages.common.recipe import Recipe
@@ -30,7 +28,7 @@ from stages.common.settings import Model
 ROWS = 16
 WIDTH = 64
 STEPS = 1000
-LOOK = 4096  # rows among which those of the batch are found
+LOOK = 4096  # rows among which those of the batch are found, about
 EXPLODES = 100.0  # loss of the starting weights
 LOSS = 0.01  # near 0; cross-entropy only approaches it
 MEMBER = {
@@ -59,8 +57,9 @@ def batch(part: Partition) -> Partition:
     """
     seen: set[bytes] = set()
     different = []
-    for index, row in enumerate(part.features[:LOOK].cpu() + 0.0):  # -0.0 becomes 0.0
-        key = row.numpy().tobytes()
+    candidates = _candidates(part.target.cpu())
+    for index, row in zip(candidates, part.features[candidates].cpu() + 0.0, strict=True):
+        key = row.numpy().tobytes()  # adding 0 has made 0.0 of -0.0
         if key not in seen:
             seen.add(key)
             different.append(index)
@@ -70,13 +69,24 @@ def batch(part: Partition) -> Partition:
         last = len(ordered) - 1
         chosen = sorted({ordered[round(step * last / (ROWS - 1))] for step in range(ROWS)})
     else:
-        place: Counter[int] = Counter()
+        turn: Counter[int] = Counter()
         turns = []
         for index in different:
-            turns.append((place[target[index]], target[index], index))
-            place[target[index]] += 1
+            turns.append((turn[target[index]], target[index], index))
+            turn[target[index]] += 1
         chosen = [index for *_, index in sorted(turns)[:ROWS]]
     return part.take(torch.tensor(chosen, device=part.target.device))
+
+
+def _candidates(target: Tensor) -> list[int]:
+    """Return rows among which the batch is chosen: some of every class, or evenly spread ones."""
+    if target.is_floating_point():
+        size = min(LOOK, len(target))
+        return [step * len(target) // size for step in range(size)]
+    labels = sorted(set(target.tolist()))
+    each = max(ROWS, LOOK // len(labels))
+    rows = [(target == label).nonzero()[:each, 0] for label in labels]
+    return sorted(torch.cat(rows).tolist())
 
 
 def overfit(schema: Schema, train: Partition, model: Model, seed: int) -> Overfit:
@@ -99,10 +109,10 @@ def overfit(schema: Schema, train: Partition, model: Model, seed: int) -> Overfi
         "patience": STEPS,
         "seed": seed,
     }
-    if not bool(rows.features.isfinite().all()):
+    if bool(rows.features.isnan().any()):
         raise UserError("train: a feature is not finite; run `dvc repro` to encode the rows anew")
     recipe = Recipe.of([MEMBER], stack.depth, shared).to(train.features.device)
-    doubt = _compare(task, stack, recipe, rows)
+    doubt = parity.doubt(task, stack, recipe, rows)
     optimizer, augmentation = OPTIMIZERS["adamw"](stack, recipe), Augmentation(recipe)
     start = training.measure(task, stack, rows)[0].item()
     ratio = health.first_to_last(health.examine(task, stack, rows))
@@ -121,37 +131,6 @@ def overfit(schema: Schema, train: Partition, model: Model, seed: int) -> Overfi
     )
 
 
-def _compare(task: Task, stack: Stack, recipe: Recipe, rows: Partition) -> str:
-    """Return what is wrong with outputs or gradients against plain PyTorch, or nothing.
-
-    Adam forgives gradients of a wrong size, so that learning by heart alone would miss them.
-    """
-    network = stack.member(0)
-    outputs = network(rows.features)[None]
-    if bool(outputs.isfinite().all()) and not torch.allclose(
-        outputs, stack(rows.features), rtol=1e-3, atol=1e-4
-    ):
-        return "outputs are not those of the layers alone: is there a softmax before the loss?"
-    copy = stack.take(torch.zeros(1, dtype=torch.int64, device=rows.target.device))
-    sgd = OPTIMIZERS["sgd"](copy, replace(recipe, momentum=torch.zeros_like(recipe.momentum)))
-    found, true = [], []
-    for _ in range(2):
-        before = [parameter.detach().clone() for parameter in copy.parameters()]
-        loss = objective.losses(task, copy(rows.features), rows.target).mean()
-        true.append(_flat(torch.autograd.grad(loss, list(copy.parameters()))))
-        training.step(task, copy, sgd, Augmentation(recipe), rows.features, rows.target)
-        moved = [old - new for old, new in zip(before, copy.parameters(), strict=True)]
-        found.append(_flat(moved) / recipe.lr)
-    error = (found[1] - true[1]).norm()
-    if bool((found[1] - true[1] - true[0]).norm() < 0.1 * error):
-        return "gradients add up from step to step: are gradients reset at every step?"
-    return ""
-
-
-def _flat(tensors: Sequence[Tensor]) -> Tensor:
-    return torch.cat([tensor.detach().flatten() for tensor in tensors])
-
-
 def _cause(start: float, loss: float, ratio: float, stack: Stack) -> str:
     if not math.isfinite(loss) or start > EXPLODES:
         return (
@@ -159,7 +138,7 @@ def _cause(start: float, loss: float, ratio: float, stack: Stack) -> str:
             "features are not scaled, or the weights too large"
         )
     if loss == start:
-        return "the weights do not move: is every layer frozen, or the learning rate 0?"
+        return parity.STILL
     if ratio < health.VANISHING:
         return (
             f"the gradient vanishes (first to last layer {ratio:.1e}, {stack.activation}): "

@@ -42,8 +42,10 @@ class Health:
 
 
 def examine(task: Task, stack: Stack, part: Partition) -> list[Health]:
-    """Return the health of each layer and member on the first PROBE_ROWS rows of a part."""
-    x, y = part.features[:PROBE_ROWS], part.target[:PROBE_ROWS]
+    """Return the health of each layer and member on PROBE_ROWS rows, evenly spread over a part."""
+    size = min(PROBE_ROWS, len(part))
+    rows = torch.arange(size, device=part.target.device) * len(part) // size
+    x, y = part.features[rows], part.target[rows]
     computed = stack.hidden(x)
     loss = objective.losses(task, computed[-1], y).mean(dim=1).sum()
     weights = [layer.weight for layer in stack.layers]

@@ -40,9 +40,12 @@ def best_of(scores: Tensor, seed: int) -> float:
 
     scores: (candidates, rows). The best of many looks better than it is. In each resample
     the best is chosen by the rows drawn and scored on the rows left out (Tsamardinos et al.
-    2018, bootstrap bias correction); the mean over resamples is returned.
+    2018, bootstrap bias correction); the mean over resamples is returned. A candidate with
+    a score that is not finite is left out; NaN when none remains.
     """
-    scores = scores.double()
+    scores = scores[scores.isfinite().all(dim=1)].double()
+    if len(scores) == 0:
+        return math.nan
     drawn = _counts(scores.shape[1], stream("best of", seed))  # (RESAMPLES, rows)
     left_out = (drawn == 0).double()
     usable = left_out.sum(dim=1) > 0
