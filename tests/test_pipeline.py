@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -64,8 +65,8 @@ def override(*settings: str) -> list[str]:
     return [word for setting in settings for word in ("-S", setting)]
 
 
-def read(folder: Path, stage: str) -> dict[str, float]:
-    content: dict[str, float] = json.loads((folder / "metrics" / f"{stage}.json").read_text())
+def read(folder: Path, stage: str) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((folder / "metrics" / f"{stage}.json").read_text())
     return content
 
 

@@ -91,7 +91,7 @@ def train_with_torch(
         for x, y in loader:
             optimizer.zero_grad()
             loss = loss_of(x, y)
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             optimizer.step()
             running += loss.item() * len(y)
         with torch.no_grad():

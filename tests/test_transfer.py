@@ -169,6 +169,20 @@ def test_every_arm_and_seed_is_there(run):
     assert [gain.epoch for gain in found.gains] == [0, 1, 2, 3]
 
 
+def test_every_arm_trains_for_all_epochs_also_when_it_does_not_improve(run, blobs, monkeypatch):
+    real, found = training.fit, []
+
+    def fit(*given):
+        found.append(real(*given))
+        return found[-1]
+
+    monkeypatch.setattr(training, "fit", fit)
+    val = similar(blobs(60, seed=3))
+    run(val=replace(val, target=val.target.flip(0)), epochs=5)  # nothing to learn for these rows
+    assert min(record.epoch for record in found[-1].best) < 3
+    assert [record.epoch for record in found[-1].history] == sorted(list(range(6)) * 15)
+
+
 def test_the_fine_tuned_model_is_the_arm_that_was_asked_for(run, blobs):
     found, val = run(freeze=2), similar(blobs(60, seed=3))
     assert len(found.checkpoint.stack) == 3

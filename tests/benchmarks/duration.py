@@ -36,7 +36,7 @@ def loop(settings: Settings, rows: Partition, widths: list[int]) -> None:
     modules: list[nn.Module] = []
     for before, after in itertools.pairwise(widths[:-1]):
         modules += [nn.Linear(before, after), nn.ReLU(), nn.Dropout(settings.model.dropout)]
-    network = nn.Sequential(*modules, nn.Linear(*widths[-2:]))
+    network = nn.Sequential(*modules, nn.Linear(widths[-2], widths[-1]))
     optimizer = torch.optim.SGD(network.parameters(), lr=settings.train.lr, momentum=0.9)
     data = TensorDataset(rows.features, rows.target)
     loader = DataLoader(data, batch_size=settings.train.batch_size, shuffle=True)
@@ -45,7 +45,7 @@ def loop(settings: Settings, rows: Partition, widths: list[int]) -> None:
             noisy = features + settings.train.noise * torch.randn_like(features)
             loss = nn.functional.cross_entropy(network(noisy), target)
             optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             optimizer.step()
 
 
