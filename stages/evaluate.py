@@ -23,7 +23,7 @@ def evaluate(settings: Settings, paths: Declared) -> None:
     ):
         trained = Checkpoint.load(paths(f"{model}.pt")).to(device)
         beside = Checkpoint.load(paths(f"{other}.pt")).to(device)
-        rows = Partition.load(paths(f"{table}/test.pt")).to(device)
+        rows = Partition.load(paths(f"{table}/test.pt"), trained.schema).to(device)
         stack, schema = trained.stack, trained.schema
         pairs = evaluation.answers(stack, schema, rows)
         files.write_csv(paths(f"{prefix}predicted.csv"), ("actual", "predicted"), pairs)

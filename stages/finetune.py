@@ -15,16 +15,16 @@ def finetune(settings: Settings, paths: Declared) -> None:
 
     device = arithmetic.device(settings.device, settings.arithmetic)
     base = Checkpoint.load(paths("base.pt"))
+    base.check_settings(paths("base.pt"))
     schema = checkpoint.read_schema(paths("schema.json")).get("target")
-    rows = Partition.load(paths("target/train.pt")).to(device)
-    val = Partition.load(paths("target/val.pt")).to(device)
-
     written = paths("transfer.csv"), paths("freezing.csv"), paths("finetune.json")
     if schema is None:
         print("finetune: no second table (finetune.csv is empty): the base model is passed on")
         base.save(paths("finetuned.pt"))
         transfer.write_nothing(*written)
         return
+    rows = Partition.load(paths("target/train.pt"), schema).to(device)
+    val = Partition.load(paths("target/val.pt"), schema).to(device)
     result = transfer.run(base, schema, rows, val, settings.finetune)
     result.checkpoint.save(paths("finetuned.pt"))
     transfer.write(result, *written)

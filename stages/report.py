@@ -25,7 +25,7 @@ LINES = (
     ("  most frequent class", "finetuned_test_majority_accuracy"),
     ("fine-tuned, RMSE", "finetuned_test_rmse"),
     ("  base model as it is, RMSE", "finetuned_test_base_rmse"),
-    ("gain over training from scratch, validation rows", "transfer_gain"),
+    ("gain over training from scratch as long, validation", "transfer_gain"),
     ("best of the search, validation rows", "search_max_val_accuracy"),
     ("  corrected for choosing it", "search_corrected_val_accuracy"),
     ("best of the search, validation rows, R2", "search_max_val_r2"),
@@ -42,7 +42,7 @@ def report() -> None:
         if key in found:
             ends = [found.get(f"{key}_{end}") for end in ("low", "high")]
             interval = "" if None in ends else f"   95 % interval {ends[0]:.3f} to {ends[1]:.3f}"
-            print(f"{label:50}{found[key]:7.3f}{interval}")
+            print(f"{label:54}{found[key]:7.3f}{interval}")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import argparse
 
 from stages.common.graph import Declared
 from stages.common.launch import launch
@@ -16,8 +16,8 @@ def search(settings: Settings, paths: Declared) -> None:
 
     device = arithmetic.device(settings.device, settings.arithmetic)
     schema = checkpoint.read_schema(paths("schema.json"))["source"]
-    rows = Partition.load(paths("source/train.pt")).to(device)
-    val = Partition.load(paths("source/val.pt")).to(device)
+    rows = Partition.load(paths("source/train.pt"), schema).to(device)
+    val = Partition.load(paths("source/val.pt"), schema).to(device)
 
     points = space.draw(settings.search)
     found = trials.run(schema, points, rows, val, settings.model, settings.train, settings.search)
@@ -36,6 +36,6 @@ def adopt(settings: Settings, paths: Declared) -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] not in ([], ["--adopt"]):
-        sys.exit("usage: python -m stages.search [--adopt]")
-    launch("search", adopt if sys.argv[1:] else search)
+    parser = argparse.ArgumentParser(prog="python -m stages.search", description=__doc__)
+    parser.add_argument("--adopt", action="store_true", help="write the winner into params.yaml")
+    launch("search", adopt if parser.parse_args().adopt else search)

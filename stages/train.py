@@ -14,13 +14,15 @@ def train(settings: Settings, paths: Declared) -> None:
 
     device = arithmetic.device(settings.device, settings.arithmetic)
     schema = checkpoint.read_schema(paths("schema.json"))["source"]
-    rows = Partition.load(paths("source/train.pt")).to(device)
-    val = Partition.load(paths("source/val.pt")).to(device)
+    rows = Partition.load(paths("source/train.pt"), schema).to(device)
+    val = Partition.load(paths("source/val.pt"), schema).to(device)
 
     widths = [schema.n_features, *settings.model.hidden, schema.n_outputs]
     network.check_budget(widths, settings.model.max_parameters)
     passed = gate.overfit(schema, rows, settings.model, settings.train.seed)
-    print(f"gate: {gate.ROWS} rows learnt by heart in {passed.steps} steps, loss {passed.loss:.4f}")
+    print(
+        f"gate: {passed.rows} rows learnt by heart in {passed.steps} steps, loss {passed.loss:.4f}"
+    )
     base = ensemble.train(schema, rows, val, settings.model, settings.train)
     linear = ensemble.train_linear(schema, rows, val, settings.model, settings.train)
 

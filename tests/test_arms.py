@@ -14,6 +14,12 @@ from stages.common.network import Stack
 from stages.common.schema import Numeric, Schema, Target
 
 
+@pytest.fixture(autouse=True)
+def one_rate(monkeypatch):
+    """Controls at the base model's rate and at the fine-tuning rate only: fewer arms."""
+    monkeypatch.setattr(arms, "LADDER", (1.0,))
+
+
 def schema_of(*classes, features=4) -> Schema:
     """Return the schema of plain numbers; no classes is a regression."""
     plain: Any = {"kind": "numeric", "shift": 0, "scale": 1, "low": None, "high": None, "fill": 0}
@@ -196,3 +202,9 @@ def test_more_seeds_than_the_base_has_members_are_refused():
     base, plan = base_of(ABC, members=1), arms.plan(0, 3, 0.01, 0.1)
     with pytest.raises(UserError, match=r"finetune\.members: 2, but the base model has 1"):
         arms.starting_weights(base, ABC, plan, members=2, seed=0)
+
+
+def test_controls_climb_a_ladder_of_rates_up_to_1(monkeypatch):
+    monkeypatch.setattr(arms, "LADDER", (0.5, 1.0, 2.0, 4.0))
+    rates = [arm.lr for arm in arms.plan(0, 2, 0.01, 0.4) if arm.scratch]
+    assert rates == [0.2, 0.4, 0.8, 1.0, 0.01]

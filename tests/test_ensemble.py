@@ -243,7 +243,7 @@ def test_a_regression_is_scored_by_r2(settings, blobs):
 
 
 def test_figures_are_written_and_said_in_words(run, blobs, tmp_path, capsys):
-    passed = Overfit(steps=20, loss=0.001, score=1.0)
+    passed = Overfit(rows=16, steps=20, loss=0.001, score=1.0)
     rows, val = blobs(60, spread=2.0), blobs(40, seed=1, spread=2.0)
     trained = run()
     ensemble.write_figures(tmp_path / "train.json", trained, passed, rows, val)
@@ -297,6 +297,6 @@ def test_what_went_wrong_is_said_with_a_remedy(changes, expected, run):
 def test_starting_weights_between_0_and_1_are_warned_of(run, blobs, tmp_path, capsys):
     deep = {"hidden": [64, 64, 64], "init": "uniform", "init_low": 0.0, "init_high": 1.0}
     trained = run(**deep, epochs=1, lr=1e-9)
-    passed = Overfit(steps=20, loss=0.001, score=1.0)
+    passed = Overfit(rows=16, steps=20, loss=0.001, score=1.0)
     ensemble.write_figures(tmp_path / "t.json", trained, passed, blobs(60), blobs(40, seed=1))
     assert "outputs explode" in capsys.readouterr().out

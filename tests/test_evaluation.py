@@ -22,7 +22,7 @@ from stages.common.schema import Numeric, Schema, Target
 BINS = 10
 
 
-def schema_of(classes, features=3, counts=None, mean=0.0, shift=0.0, scale=1.0) -> Schema:
+def schema_of(classes, features=3, counts=None, shift=0.0, scale=1.0) -> Schema:
     """Return the schema of plain numbers; no classes is a regression."""
     plain: Any = {"kind": "numeric", "shift": 0, "scale": 1, "low": None, "high": None, "fill": 0}
     columns: list[Any] = [
@@ -33,7 +33,6 @@ def schema_of(classes, features=3, counts=None, mean=0.0, shift=0.0, scale=1.0) 
         position=features,
         classes=[f"c{at}" for at in range(classes)],
         counts=counts or [1] * classes,
-        mean=mean,
         shift=shift,
         scale=scale,
     )
@@ -234,9 +233,9 @@ def test_the_baseline_is_the_most_frequent_class_of_the_training_rows():
 
 
 def test_the_baseline_of_values_is_the_mean_of_the_training_rows():
-    schema = schema_of(0, 1, mean=90.0, shift=100.0, scale=10.0)
+    schema = schema_of(0, 1, shift=100.0, scale=10.0)
     found = evaluation.baseline(schema, values([0.0, 0.0], [1.0, 2.0]))
-    assert found == pytest.approx({"mean_rmse": math.sqrt((20**2 + 30**2) / 2)})
+    assert found == pytest.approx({"mean_rmse": math.sqrt((10**2 + 20**2) / 2)})
 
 
 def test_members_are_averaged_as_probabilities():

@@ -127,7 +127,7 @@ def test_the_same_seed_gives_the_same_result_and_another_seed_another(rows, mode
 def test_the_message_says_rows_losses_steps_and_cause(monkeypatch, fails):
     monkeypatch.setattr(gate, "STEPS", 1)
     text = fails(10)
-    assert text.startswith("train: cannot learn 16 rows by heart: loss 2.")
+    assert text.startswith("train: cannot learn 2 rows by heart: loss 2.")
     assert "after 1 steps" in text
     assert "likely cause: " in text
 
@@ -318,3 +318,13 @@ def test_a_target_with_many_small_values_does_not_pass_with_shuffled_labels(monk
     part = Partition(torch.randn(1000, 6, generator=generator), y, torch.arange(1000))
     shuffle_labels(monkeypatch)
     fails(0, part)
+
+
+def test_a_single_noisy_feature_is_no_bug(model):
+    generator = torch.Generator().manual_seed(0)
+    x = torch.rand(200, 1, generator=generator) * 3.4 - 1.7
+    for seed in range(6):
+        noise = torch.randn(200, generator=torch.Generator().manual_seed(seed))
+        y = (x[:, 0] + 0.5 * noise) / 1.2
+        part = Partition(x, y, torch.arange(200))
+        assert gate.overfit(schema_of(0, 1), part, model(), 0).rows >= 2

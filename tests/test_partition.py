@@ -9,6 +9,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from stages.common import files
 from stages.common.errors import UserError
 from stages.common.partition import Partition
+from stages.common.schema import Category, Numeric, Schema, Target
 
 
 def part_of(rows: int, features: int = 8) -> Partition:
@@ -17,6 +18,27 @@ def part_of(rows: int, features: int = 8) -> Partition:
         torch.rand(rows, features, generator=generator),
         torch.randint(0, 3, (rows,), generator=generator),
         torch.arange(rows) * 2 + 1,
+    )
+
+
+def schema_of(features: int = 8, classes: int = 3) -> Schema:
+    """A schema of numeric features; no classes make it a regression."""
+    columns: list[Numeric | Category] = [
+        Numeric(
+            kind="numeric", name=f"x{n}", position=n, shift=0, scale=1, low=None, high=None,
+            fill=0, indicator=False,
+        )
+        for n in range(features)
+    ]  # fmt: skip
+    names = [str(n) for n in range(classes)]
+    target = Target(name="y", position=features, classes=names, counts=[1] * classes)
+    return Schema(
+        task="classification" if classes else "regression",
+        missing="fill",
+        scale="none",
+        features=columns,
+        dropped=[],
+        target=target,
     )
 
 
@@ -67,13 +89,13 @@ def test_it_unpacks_as_samples_of_a_tensor_dataset():
 def test_saving_and_loading_gives_the_same_rows(tmp_path, rows):
     part = part_of(rows)
     part.save(tmp_path / "deep" / "train.pt")
-    assert equal(Partition.load(tmp_path / "deep" / "train.pt"), part)
+    assert equal(Partition.load(tmp_path / "deep" / "train.pt", schema_of()), part)
 
 
 def test_a_number_as_target_stays_float32(tmp_path):
     part = Partition(torch.rand(3, 2), torch.rand(3), torch.arange(3))
     part.save(tmp_path / "a.pt")
-    assert equal(Partition.load(tmp_path / "a.pt"), part)
+    assert equal(Partition.load(tmp_path / "a.pt", schema_of(2, 0)), part)
 
 
 def test_the_bytes_depend_on_the_rows_alone(tmp_path):
@@ -87,14 +109,14 @@ def test_the_bytes_depend_on_the_rows_alone(tmp_path):
 
 def test_a_missing_part_is_named(tmp_path):
     with pytest.raises(UserError, match=r"val\.pt: no such file; .*dvc repro"):
-        Partition.load(tmp_path / "val.pt")
+        Partition.load(tmp_path / "val.pt", schema_of())
 
 
 @pytest.mark.parametrize("content", [b"", b"junk", b"PK\x03\x04"])
 def test_a_damaged_part_is_named(tmp_path, content):
     (tmp_path / "val.pt").write_bytes(content)
     with pytest.raises(UserError, match=r"val\.pt: .*dvc repro"):
-        Partition.load(tmp_path / "val.pt")
+        Partition.load(tmp_path / "val.pt", schema_of())
 
 
 @pytest.mark.parametrize("absent", ["features", "target", "row"])
@@ -102,9 +124,30 @@ def test_another_tensor_file_is_no_part(tmp_path, absent):
     content = {name: torch.zeros(2) for name in ("features", "target", "row") if name != absent}
     files.write_tensors(tmp_path / "val.pt", content)
     with pytest.raises(UserError, match=r"val\.pt: lacks"):
-        Partition.load(tmp_path / "val.pt")
+        Partition.load(tmp_path / "val.pt", schema_of())
 
 
 def test_moving_to_a_device_moves_all_three():
     moved = part_of(3).to(torch.device("meta"))
     assert {t.device.type for t in (moved.features, moved.target, moved.row)} == {"meta"}
+
+
+NOT_OF_THE_SCHEMA = {
+    "has 8 columns": lambda part: Partition(part.features[:, :5], part.target, part.row),
+    "12 rows of features, 11 targets": lambda part: Partition(
+        part.features, part.target[:-1], part.row
+    ),
+    "types": lambda part: Partition(part.features.double(), part.target, part.row),
+    "types of targets": lambda part: Partition(part.features, part.target.float(), part.row),
+    "not finite": lambda part: Partition(part.features / 0, part.target, part.row),
+    "classes 5 to 7, the schema has 3": lambda part: Partition(
+        part.features, part.target % 3 + 5, part.row
+    ),
+}
+
+
+@pytest.mark.parametrize("reason", NOT_OF_THE_SCHEMA)
+def test_a_part_that_its_schema_does_not_describe_is_refused(tmp_path, reason):
+    NOT_OF_THE_SCHEMA[reason](part_of(12)).save(tmp_path / "val.pt")
+    with pytest.raises(UserError, match=reason.removesuffix(" of targets")):
+        Partition.load(tmp_path / "val.pt", schema_of())

@@ -270,3 +270,17 @@ def test_the_sentence_has_the_winner_its_settings_and_how_to_adopt_them():
     )
     assert "with train.lr 0.2, model.hidden [8, 4];" in text
     assert "python -m stages.search --adopt" in text
+
+
+def test_a_trial_that_diverged_or_never_got_better_does_not_win():
+    scored = [trial(0.9, diverged=True), trial(0.8, epoch=0), trial(0.1)]
+    assert ranking.best(scored) == 2
+    found = ranking.figures(scored, SCHEMA, 0)
+    assert found["search_best_trial"] == 2
+
+
+def test_when_no_trial_has_learnt_anything_none_is_proposed():
+    scored = [trial(0.9, diverged=True), trial(0.8, epoch=0)]
+    found = ranking.figures(scored, SCHEMA, 0)
+    assert found["search_best_trial"] is None
+    assert "adopt" not in ranking.sentence(scored, SCHEMA, found)

@@ -9,6 +9,8 @@ import re
 import pytest
 
 from stages import report
+from stages.common import params
+from stages.common.errors import UserError
 from tests.conftest import ROOT
 
 README = (ROOT / "README.md").read_text()
@@ -22,6 +24,17 @@ def test_the_headline_table_is_what_make_prints(monkeypatch: pytest.MonkeyPatch)
     block = re.search(r"<!-- report -->\n```\n(.*?)```", README, re.DOTALL)
     assert block
     assert block[1] == printed.getvalue()
+
+
+def test_the_error_that_is_shown_is_the_one_that_is_printed(tmp_path) -> None:
+    shown = re.search(r"error: (params.yaml, .*)", README)
+    assert shown
+    text = (ROOT / "params.yaml").read_text()
+    wrong = re.sub(r"^  lr:(.*\n  # of sgd)", r"  lrr:\1", text, count=1, flags=re.MULTILINE)
+    assert wrong != text
+    with pytest.raises(UserError) as caught:
+        params.parse(wrong)
+    assert str(caught.value) == shown[1]
 
 
 def test_every_make_target_that_is_named_exists() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 from dataclasses import replace
 from typing import Any
@@ -17,6 +18,13 @@ from stages.common.partition import Partition
 from stages.common.schema import Numeric, Schema, Target
 from stages.common.training import Record
 from stages.common.transfer import Gain, Transfer
+
+
+@pytest.fixture(autouse=True)
+def one_rate(monkeypatch):
+    """Controls at the base model's rate and at the fine-tuning rate only: fewer arms."""
+    monkeypatch.setattr(ways, "LADDER", (1.0,))
+
 
 MODEL = {
     "hidden": [8, 4],
@@ -190,17 +198,25 @@ def test_the_fine_tuned_model_is_the_arm_that_was_asked_for(run, blobs):
     assert loss.tolist() == pytest.approx([record.val_loss for record in found.best[0]])
 
 
-def test_the_control_is_the_better_arm_from_scratch_by_validation_loss(run):
+def test_the_control_is_the_arm_from_scratch_with_the_best_score_of_its_epoch(run):
     for lr, expected in ((0.001, "from scratch, lr 0.05"), (0.2, "from scratch, lr 0.2")):
         found = run(lr=lr)
-        losses = {
-            index: sum(record.val_loss for record in found.best[index])
-            for index, arm in enumerate(found.arms)
+        scores = {
+            arm.name: sum(record.val_score for record in best) / 3
+            for arm, best in zip(found.arms, found.best, strict=True)
             if arm.scratch
         }
-        assert len(losses) == 2
-        assert found.control == min(losses, key=lambda index: losses[index])
-        assert found.arms[found.control].name == expected
+        assert len(scores) == 2
+        assert found.final.name == max(scores, key=lambda name: scores[name]) == expected
+        assert found.final.control == pytest.approx(max(scores.values()))
+
+
+def test_members_that_never_get_better_are_counted_and_said(run, tmp_path, capsys):
+    found = run(lr=1.0, epochs=2)
+    assert found.stuck == sum(record.epoch == 0 for record in found.best[0])
+    found = dataclasses.replace(found, stuck=2)
+    transfer.write(found, *(tmp_path / name for name in ("c.csv", "d.csv", "m.json")))
+    assert "2 members never got better than the base model" in capsys.readouterr().out
 
 
 def test_the_gain_is_positive_on_a_similar_task(run):
@@ -218,15 +234,16 @@ def test_the_gain_is_not_positive_when_the_base_model_is_random(run, make_base):
 
 def test_a_gain_is_the_difference_of_mean_scores_with_its_paired_interval(run, blobs):
     found, val = run(), similar(blobs(60, seed=3))
-    control = found.arms[found.control]
-    assert control.scratch
+    names = [arm.name for arm in found.arms]
+    control = names.index(found.final.name)
+    assert found.arms[control].scratch
     tuned = torch.stack(
         [
             found.checkpoint.stack.member(member)(val.features).argmax(dim=1) == val.target
             for member in range(3)
         ]
     ).float()
-    scores = [record.val_score for record in found.best[found.control]]
+    scores = [record.val_score for record in found.best[control]]
     assert found.final.tuned == pytest.approx(tuned.mean().item())
     assert found.final.control == pytest.approx(sum(scores) / 3)
     assert found.final.gain == pytest.approx(found.final.tuned - found.final.control)
@@ -285,8 +302,11 @@ def test_a_regression_is_fine_tuned_by_r2(run, make_base, blobs):
     assert {"finetune_val_r2", "control_val_r2", "untuned_val_r2"} <= set(found)
 
 
+CONTROL = "from scratch, lr 0.05"
+
+
 def gain(epoch=0, tuned=0.5, control=0.5, low=-0.1, high=0.1) -> Gain:
-    return Gain(epoch, tuned, control, tuned - control, low, high)
+    return Gain(epoch, tuned, control, tuned - control, low, high, CONTROL)
 
 
 @pytest.mark.parametrize(
@@ -317,7 +337,7 @@ def result(make_base):
         final = gains[-1]
         base = make_base(trained=False)
         base.settings["finetune"] = FINETUNE
-        return Transfer(base, arms, best, 3, gains, final, keeps_head=True)
+        return Transfer(base, arms, best, gains, final, keeps_head=True, stuck=0)
 
     return build
 
@@ -339,10 +359,10 @@ def test_epochs_to_control_is_the_first_epoch_that_reaches_its_best(
     assert transfer.epochs_to_control(result(gains)) == expected
 
 
-def test_the_first_clear_epoch_is_the_first_whose_interval_is_above_0(result):
-    gains = [gain(0, low=-1), gain(1, low=0.0), gain(2, low=0.1), gain(3, low=-0.1)]
-    assert transfer.figures(result(gains))["transfer_first_clear_epoch"] == 2
-    assert transfer.figures(result(gains[:2]))["transfer_first_clear_epoch"] is None
+def test_epochs_with_a_clear_gain_are_counted_from_the_first_on(result):
+    gains = [gain(0, low=0.3), gain(1, low=0.0), gain(2, low=0.1), gain(3, low=-0.1)]
+    assert transfer.figures(result(gains))["transfer_clear_epochs"] == 1
+    assert transfer.figures(result(gains[:2]))["transfer_clear_epochs"] == 0
 
 
 def rows_of(path) -> list[dict[str, str]]:
@@ -355,8 +375,8 @@ def test_what_is_written_is_what_was_found(result, tmp_path, capsys):
     paths = [tmp_path / name for name in ("curve.csv", "depths.csv", "metrics.json")]
     transfer.write(found, *paths)
     assert [list(row.values()) for row in rows_of(paths[0])] == [
-        ["0", "0.2", "0.1", "0.1", "-0.1", "0.1"],
-        ["1", "0.8", "0.5", "0.3", "0.2", "0.4"],
+        ["0", "0.2", "0.1", "0.1", "-0.1", "0.1", CONTROL],
+        ["1", "0.8", "0.5", "0.3", "0.2", "0.4", CONTROL],
     ]
     depths = rows_of(paths[1])
     assert [row["arm"] for row in depths] == [arm.name for arm in found.arms]

@@ -1,8 +1,8 @@
 """The arms of a fine-tune: ways to learn the second table that are compared with each other.
 
 freeze N      the base model's weights; the first N hidden layers stay as they are
-from scratch  new weights and the same budget, at the base model's learning rate and at the
-              fine-tuning rate; the better of the two by validation loss is the control
+from scratch  new weights and the same budget, at the fine-tuning rate and at a ladder of
+              rates around the base model's; the best of them is the control
 
 Every arm is tried with the same seeds, so seed s of any two arms can be compared.
 """
@@ -20,6 +20,10 @@ from stages.common.checkpoint import Checkpoint
 from stages.common.errors import UserError
 from stages.common.network import Stack
 from stages.common.schema import Schema
+
+# Times the base model's learning rate. A short budget wants larger steps than the full
+# training did: with that rate alone the control would be weaker than it can be.
+LADDER = (0.5, 1.0, 2.0, 4.0, 8.0)
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,7 @@ def plan(freeze: int | Sequence[str], layers: int, lr: float, base_lr: float) ->
     tuned = [asked, *(depth for depth in depths if depth != asked)]
     arms = [Arm(_name(frozen), frozen, lr, scratch=False) for frozen in tuned]
     free = (False,) * layers
-    rates = [base_lr, *([lr] if lr != base_lr else [])]
+    rates = dict.fromkeys([*(min(1.0, base_lr * factor) for factor in LADDER), lr])
     return arms + [Arm(f"from scratch, lr {rate:g}", free, rate, scratch=True) for rate in rates]
 
 

@@ -19,6 +19,7 @@ from stages.common import files
 from stages.common.errors import UserError
 from stages.common.network import MODULES, Stack
 from stages.common.schema import Schema
+from stages.common.settings import Model, Train
 
 FORMAT = 1  # of the file; a change of the layout raises it
 
@@ -45,6 +46,14 @@ class Checkpoint:
 
     def to(self, device: torch.device) -> Checkpoint:
         return Checkpoint(self.stack.to(device), self.schema, self.settings)
+
+    def check_settings(self, path: Path) -> None:
+        """Raise UserError unless the settings used are complete sections of params.yaml."""
+        try:
+            Model.model_validate(self.settings["model"])
+            Train.model_validate(self.settings["train"])
+        except (ValidationError, KeyError) as error:
+            raise UserError(f"{path}: its settings are damaged; {files.remedy(path)}") from error
 
     @classmethod
     def load(cls, path: Path) -> Checkpoint:
@@ -84,6 +93,8 @@ def _weights(
         raise ValueError("shapes")
     if any(value.dtype != torch.float32 for value in found.values()):
         raise ValueError("not float32")
+    if not all(bool(value.isfinite().all()) for value in found.values()):
+        raise ValueError("not finite")
     copies = {name: found[name].clone() for name in shapes}
     return (
         [copy for name, copy in copies.items() if name.endswith("weight")],

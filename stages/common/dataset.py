@@ -83,7 +83,7 @@ def build_second(settings: Preprocess, csv: str, first: Schema) -> Dataset | Non
 
     Its target is the column of the same name, else the one that `preprocess.target` picks.
     When its classes all occur in the first table their codes are kept, else they get
-    codes of their own.
+    codes of their own. Values are standardised with this table's own training rows.
     """
     if not csv:
         return None
@@ -102,8 +102,7 @@ def build_second(settings: Preprocess, csv: str, first: Schema) -> Dataset | Non
             count = dict(zip(target.classes, target.counts, strict=True))
             counts = [count.get(name, 0) for name in first.target.classes]
             known = {"classes": first.target.classes, "counts": counts}
-            scaling = {"shift": first.target.shift, "scale": first.target.scale}
-            target = target.model_copy(update=known | scaling)
+            target = target.model_copy(update=known)
         return _encode(csv, frame, parts, columns, first.model_copy(update={"target": target}))
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import fmean, stdev
 from typing import Any
 
 from stages.common import curves, files, health, initialize, objective, training
@@ -85,25 +85,25 @@ def figures(trained: Trained, rows: Partition, val: Partition) -> dict[str, Any]
     hidden = [found for found in kept if found.layer < fitted.stack.depth - 1]
     spread = max(found.spread for epoch, found in trained.health if epoch == 0)
     return {
-        "train_loss": _mean([record.train_loss for record in best]),
-        f"train_{score}": _mean([record.train_score for record in best]),
-        "val_loss": _mean([record.val_loss for record in best]),
-        f"val_{score}": _mean(scores),
-        f"val_{score}_deviation": _deviation(scores),
+        "train_loss": fmean([record.train_loss for record in best]),
+        f"train_{score}": fmean([record.train_score for record in best]),
+        "val_loss": fmean([record.val_loss for record in best]),
+        f"val_{score}": fmean(scores),
+        f"val_{score}_deviation": stdev(scores) if len(scores) > 1 else 0.0,
         "ensemble_val_loss": together[0],
         f"ensemble_val_{score}": together[1],
-        "best_epoch": _mean([record.epoch for record in best]),
-        "overfit_gap": _mean([record.val_loss - record.train_loss for record in best]),
+        "best_epoch": fmean([record.epoch for record in best]),
+        "overfit_gap": fmean([record.val_loss - record.train_loss for record in best]),
         "overfit_members": len(overfit),
         "overfit_epoch": overfit[len(overfit) // 2] if overfit else None,
         "diverged_members": sum(fitted.diverged),
         "parameters": parameters,
         "parameters_per_row": parameters / len(rows),
-        "weight_norm": _mean(norms),
+        "weight_norm": fmean(norms),
         "gradient_first_to_last": health.first_to_last(kept),
         "starting_spread": spread,
-        "saturated_share": _mean([found.saturated for found in hidden]),
-        "dead_share": _mean([found.dead for found in hidden]),
+        "saturated_share": fmean([found.saturated for found in hidden] or [0.0]),
+        "dead_share": fmean([found.dead for found in hidden] or [0.0]),
     }
 
 
@@ -130,6 +130,11 @@ def warnings(found: dict[str, Any], fitted: Fitted) -> list[str]:
     lines = []
     if found["diverged_members"]:
         lines.append(f"diverged: {found['diverged_members']} members; lower train.lr")
+    stuck = sum(record.epoch == 0 for record in fitted.best)
+    if stuck and not found["diverged_members"]:
+        lines.append(
+            f"{stuck} members never got better than their starting weights; lower train.lr"
+        )
     if found["starting_spread"] > health.EXPLODING:
         lines.append(
             f"outputs explode: they spread by {found['starting_spread']:.0f} before training; set "
@@ -156,14 +161,3 @@ def remedy(found: dict[str, Any]) -> str:
             "model.dropout, or train.noise and train.mixup in place of more rows"
         )
     return f"weight norm {found['weight_norm']:.1f}: raise train.weight_decay"
-
-
-def _mean(values: list[float]) -> float:
-    return sum(values) / len(values) if values else 0.0
-
-
-def _deviation(values: list[float]) -> float:
-    if len(values) < 2:
-        return 0.0
-    mean = _mean(values)
-    return math.sqrt(sum((value - mean) ** 2 for value in values) / (len(values) - 1))

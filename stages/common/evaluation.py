@@ -99,7 +99,7 @@ def value_figures(predicted: Tensor, target: Tensor) -> Figures:
 def baseline(schema: Schema, part: Partition) -> Figures:
     """Return the figure of always answering the most frequent training class, or the mean."""
     if schema.task == "regression":
-        constant = torch.full((len(part),), schema.target.mean)
+        constant = torch.full((len(part),), schema.target.shift)
         return {"mean_rmse": value_figures(constant, actual(schema, part).cpu())["rmse"]}
     majority = schema.target.counts.index(max(schema.target.counts))
     return {"majority_accuracy": (part.target == majority).double().mean().item()}
@@ -175,8 +175,10 @@ def reference(model: Checkpoint, name: str, schema: Schema, part: Partition, bin
     """Return the headline figure of another model on the same rows, if it answers the same."""
     if model.schema.target.classes != schema.target.classes:
         return {}
-    headline = "rmse" if schema.task == "regression" else "accuracy"
-    return {f"{name}_{headline}": figures(model.stack, schema, part, bins)[headline]}
+    if schema.task == "regression":  # each table has its own scaling
+        predicted = predict(model.stack, model.schema, part.features).cpu()
+        return {f"{name}_rmse": value_figures(predicted, actual(schema, part).cpu())["rmse"]}
+    return {f"{name}_accuracy": figures(model.stack, schema, part, bins)["accuracy"]}
 
 
 def sentence(model: str, found: Figures) -> str:

@@ -13,6 +13,7 @@ import io
 import json
 import math
 import os
+import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -95,8 +96,10 @@ def write_tensors(path: Path, content: Mapping[str, Any]) -> None:
     write_bytes(path, stream.getvalue())
 
 
-def read_tensors(path: Path, keys: Iterable[str]) -> dict[str, Any]:
-    """Load a file of `write_tensors`, memory-mapped, executing no pickle.
+def read_tensors(path: Path, keys: Iterable[str], mapped: bool = False) -> dict[str, Any]:
+    """Load a file of `write_tensors`, executing no pickle.
+
+    mapped: leave the numbers on disk until they are used; their check sums are not read then.
 
     Raises UserError when the file is missing, is no torch file, or lacks one of `keys`.
     """
@@ -107,7 +110,19 @@ def read_tensors(path: Path, keys: Iterable[str]) -> dict[str, Any]:
     _exists(path)
     try:
         content: dict[str, torch.Tensor] = torch.load(path, weights_only=True, mmap=True)
-    except (OSError, RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError) as error:
+        if not mapped:
+            with zipfile.ZipFile(path) as archive:
+                if archive.testzip() is not None:
+                    raise ValueError("a check sum differs")
+    except (
+        OSError,
+        RuntimeError,
+        zipfile.BadZipFile,
+        pickle.UnpicklingError,
+        EOFError,
+        ValueError,
+        KeyError,
+    ) as error:
         raise UserError(f"{path}: not a file that this project wrote; {remedy(path)}") from error
     lacking = sorted(set(keys) - set(content)) if isinstance(content, dict) else sorted(keys)
     if lacking:

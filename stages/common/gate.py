@@ -3,7 +3,7 @@
 A network that cannot learn a handful of rows by heart has a bug in its data, loss,
 gradients or updates. Regularisers are off, the network is the configured one (at least
 WIDTH units per hidden layer, one hidden layer at the least), the learning rate is this
-module's own, so that only a bug can make it fail.
+module's own.
 """
 
 from __future__ import annotations
@@ -43,8 +43,9 @@ MEMBER = {
 
 @dataclass(frozen=True)
 class Overfit:
-    """What the gate reached: steps taken, and loss and score on its batch after them."""
+    """What the gate reached: rows learnt, steps taken, and loss and score after them."""
 
+    rows: int
     steps: int
     loss: float
     score: float
@@ -90,8 +91,39 @@ def _candidates(target: Tensor) -> list[int]:
 
 
 def overfit(schema: Schema, train: Partition, model: Model, seed: int) -> Overfit:
-    """Learn one batch by heart; UserError with the likely cause when that fails."""
-    task, rows = schema.task, batch(train)
+    """Learn one batch by heart; UserError with the likely cause when that fails.
+
+    Two rows that nearly agree in their features but not in their target take very long:
+    a batch that cannot be learnt is halved, down to two rows, before the gate gives up.
+    """
+    whole = batch(train)
+    if bool(whole.features.isnan().any()):
+        raise UserError("train: a feature is not finite; run `dvc repro` to encode the rows anew")
+    size = len(whole)
+    while True:
+        reached, cause = _learn(schema, _part(whole, size), model, seed)
+        if not cause:
+            return reached
+        if size <= 2 or not math.isfinite(reached.loss):
+            break
+        size = (size + 1) // 2
+    raise UserError(
+        f"train: cannot learn {reached.rows} rows by heart: loss {reached.loss:.3g} after "
+        f"{reached.steps} steps, score {reached.score:.3g}; likely cause: {cause}"
+    )
+
+
+def _part(whole: Partition, size: int) -> Partition:
+    """Return `size` rows of a batch: the first, which has the classes in turn, or spread ones."""
+    index = torch.arange(size, device=whole.target.device)
+    if whole.target.is_floating_point():
+        index = index * (len(whole) - 1) // max(1, size - 1)
+    return whole.take(index)
+
+
+def _learn(schema: Schema, rows: Partition, model: Model, seed: int) -> tuple[Overfit, str]:
+    """Return what learning by heart reached, and the likely cause if that is too little."""
+    task = schema.task
     hidden = [max(width, WIDTH) for width in model.hidden or [WIDTH]]
     stack = initialize.stack(
         [schema.n_features, *hidden, schema.n_outputs],
@@ -100,7 +132,7 @@ def overfit(schema: Schema, train: Partition, model: Model, seed: int) -> Overfi
         [model.init],
         [(model.init_low, model.init_high)],
         [model.negative_slope],
-    ).to(train.features.device)
+    ).to(rows.target.device)
     shared = {
         "optimizer": "adamw",
         "decay_bias": False,
@@ -109,9 +141,7 @@ def overfit(schema: Schema, train: Partition, model: Model, seed: int) -> Overfi
         "patience": STEPS,
         "seed": seed,
     }
-    if bool(rows.features.isnan().any()):
-        raise UserError("train: a feature is not finite; run `dvc repro` to encode the rows anew")
-    recipe = Recipe.of([MEMBER], stack.depth, shared).to(train.features.device)
+    recipe = Recipe.of([MEMBER], stack.depth, shared).to(rows.target.device)
     doubt = parity.doubt(task, stack, recipe, rows)
     optimizer, augmentation = OPTIMIZERS["adamw"](stack, recipe), Augmentation(recipe)
     start = training.measure(task, stack, rows)[0].item()
@@ -120,15 +150,12 @@ def overfit(schema: Schema, train: Partition, model: Model, seed: int) -> Overfi
         training.step(task, stack, optimizer, augmentation, rows.features, rows.target)
         if count % 10 == 0 or count == STEPS:
             loss, score = (value.item() for value in training.measure(task, stack, rows))
+            reached = Overfit(len(rows), count, loss, score)
             if loss < LOSS and score > 1 - LOSS and not doubt:
-                return Overfit(count, loss, score)
+                return reached, ""
             if doubt or not math.isfinite(loss):
                 break
-    cause = doubt or _cause(start, loss, ratio, stack)
-    raise UserError(
-        f"train: cannot learn {len(rows)} rows by heart: loss {start:.3g} before, {loss:.3g} after "
-        f"{count} steps, score {score:.3g}; likely cause: {cause}"
-    )
+    return reached, doubt or _cause(start, loss, ratio, stack)
 
 
 def _cause(start: float, loss: float, ratio: float, stack: Stack) -> str:

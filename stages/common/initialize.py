@@ -80,4 +80,4 @@ def _layer(
     bias = torch.rand(1, after, generator=generator) * (2 * default) - default
     if scheme in ("xavier", "kaiming"):
         bias = torch.zeros_like(bias)
-    return weight.contiguous(), bias
+    return weight, bias

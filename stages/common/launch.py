@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable
@@ -18,6 +19,8 @@ from stages.common import arithmetic, params
 from stages.common.errors import UserError
 from stages.common.graph import Declared
 from stages.common.settings import Settings
+
+NO_MEMORY = re.compile("not enough memory|can't allocate memory|out of memory|size calculation")
 
 
 def launch(stage: str, run: Callable[[Settings, Declared], None]) -> None:
@@ -43,14 +46,14 @@ def guard(run: Callable[[], None]) -> int:
     except KeyboardInterrupt:
         return _complain("interrupted: nothing was recorded, run the same command again", 130)
     except (MemoryError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and "memory" not in str(error):
+        if isinstance(error, RuntimeError) and not NO_MEMORY.search(str(error)):
             raise
         return _complain("not enough memory: use a smaller table, batch or network", 2)
     except BrokenPipeError:  # the reader of what is printed has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EROFS):
+        if error.filename or error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             return _complain(f"{error.filename or 'a file'}: {error.strerror}", 2)
         raise
     return 0

@@ -138,10 +138,10 @@ class Stack(nn.Module):
     def take(self, members: Tensor) -> Stack:
         """Return a new stack of copies of the members at an index, int64 (n,)."""
         return Stack(
-            [layer.weight.detach()[members].clone() for layer in self.layers],
-            [layer.bias.detach()[members].clone() for layer in self.layers],
+            [layer.weight.detach()[members] for layer in self.layers],
+            [layer.bias.detach()[members] for layer in self.layers],
             self.activation,
-            self.negative_slope[members].clone(),
+            self.negative_slope[members],
         )
 
     @torch.no_grad()
@@ -154,7 +154,7 @@ class Stack(nn.Module):
         """Return one member as an ordinary network: Linear, activation, Dropout, ..., Linear."""
         modules: list[nn.Module] = []
         for place, layer in enumerate(self.layers):
-            linear = nn.Linear(*layer.weight.shape[1:])
+            linear = nn.utils.skip_init(nn.Linear, *layer.weight.shape[1:])  # draws nothing
             linear.weight.data = layer.weight.detach()[index].T.clone()
             linear.bias.data = layer.bias.detach()[index, 0].clone()
             modules.append(linear)
@@ -169,9 +169,10 @@ class Stack(nn.Module):
     def put_member(self, index: int, network: nn.Sequential) -> None:
         """Put the weights of a network of the same shape back as one member."""
         linears = [module for module in network if isinstance(module, nn.Linear)]
+        shape = [tuple(linear.weight.T.shape) for linear in linears]
+        assert shape == [tuple(layer.weight.shape[1:]) for layer in self.layers], "another shape"
         with torch.no_grad():
             for layer, linear in zip(self.layers, linears, strict=True):
-                assert linear.weight.T.shape == layer.weight.shape[1:], "another shape"
                 layer.weight[index] = linear.weight.T
                 layer.bias[index, 0] = linear.bias
 

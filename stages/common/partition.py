@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 
 from stages.common import files
+from stages.common.errors import UserError
+from stages.common.schema import Schema
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,31 @@ class Partition:
         )
 
     @classmethod
-    def load(cls, path: Path) -> Partition:
-        """Read a saved part, memory-mapped; UserError when the file is not one."""
-        content = files.read_tensors(path, ("features", "target", "row"))
-        return cls(content["features"], content["target"], content["row"])
+    def load(cls, path: Path, schema: Schema) -> Partition:
+        """Read a saved part, memory-mapped; UserError when it is none of this schema."""
+        content = files.read_tensors(path, ("features", "target", "row"), mapped=True)
+        try:
+            part = cls(content["features"], content["target"], content["row"])
+            part._check(schema)
+        except (ValueError, AttributeError, TypeError, RuntimeError) as error:
+            raise UserError(f"{path}: {error}; {files.remedy(path)}") from error
+        return part
+
+    def _check(self, schema: Schema) -> None:
+        """Raise ValueError unless the tensors are rows that the schema describes."""
+        kind = torch.int64 if schema.task == "classification" else torch.float32
+        types = (self.features.dtype, self.target.dtype, self.row.dtype)
+        if types != (torch.float32, kind, torch.int64):
+            raise ValueError(f"tensors of types {', '.join(map(str, types))}")
+        width, rows = schema.n_features, len(self.target)
+        if self.features.dim() != 2 or self.features.shape[1] != width:
+            shape = tuple(self.features.shape)
+            raise ValueError(f"features of shape {shape}, the schema has {width} columns")
+        if not len(self.features) == rows == len(self.row):
+            raise ValueError(f"{len(self.features)} rows of features, {rows} targets")
+        if not bool(self.features.isfinite().all() & self.target.isfinite().all()):
+            raise ValueError("a number is not finite")
+        if rows and schema.task == "classification":
+            low, high = int(self.target.min()), int(self.target.max())
+            if low < 0 or high >= schema.n_outputs:
+                raise ValueError(f"classes {low} to {high}, the schema has {schema.n_outputs}")

@@ -20,14 +20,22 @@ from stages.common.trials import Trial
 BANDS = 3  # of a range, in the table of effects
 
 
+def learnt(trial: Trial) -> bool:
+    """Return whether a trial got better than its starting weights and did not diverge."""
+    return trial.best.epoch > 0 and not trial.diverged
+
+
 def best(trials: Sequence[Trial]) -> int:
-    """Return the trial with the highest validation score; the lower loss decides a tie."""
+    """Return the trial with the highest validation score; the lower loss decides a tie.
+
+    A trial that diverged, or never got better than its starting weights, wins only if all did.
+    """
     scored = [
-        (-trial.best.val_score, trial.best.val_loss, at)
+        (not learnt(trial), -trial.best.val_score, trial.best.val_loss, at)
         for at, trial in enumerate(trials)
         if math.isfinite(trial.best.val_score)
     ]
-    return min(scored)[2] if scored else 0
+    return min(scored)[3] if scored else 0
 
 
 def write_table(path: Path, trials: Sequence[Trial]) -> None:
@@ -101,7 +109,7 @@ def figures(trials: Sequence[Trial], schema: Schema, seed: int) -> Mapping[str, 
     return {
         "search_trials": len(trials),
         "search_diverged": sum(trial.diverged for trial in trials),
-        "search_best_trial": winner,
+        "search_best_trial": winner if learnt(trials[winner]) else None,
         f"search_max_val_{score}": trials[winner].best.val_score,
         f"search_corrected_val_{score}": corrected,
         f"search_median_val_{score}": statistics.median(trial.best.val_score for trial in trials),
@@ -116,6 +124,11 @@ def sentence(trials: Sequence[Trial], schema: Schema, found: Mapping[str, Any]) 
     settings = ", ".join(
         f"{section}.{key} {value}" for (section, key), value in winner.point.items()
     )
+    if not learnt(winner):
+        return (
+            f"search: {found['search_trials']} trials, none got better than its starting weights; "
+            "lower train.lr in search.space"
+        )
     return (
         f"search: {found['search_trials']} trials, {found['search_diverged']} diverged; best val "
         f"{score} {winner.best.val_score:.3f}{corrected} with {settings}; adopt it "

@@ -48,6 +48,7 @@ class Recipe:
             key: torch.tensor([float(member[key]) for member in members]) for key in PER_MEMBER
         }
         still = torch.tensor(frozen or [[False] * layers] * len(members), dtype=torch.bool)
+        assert still.shape == (len(members), layers)
         values["dropout"] = values["dropout"][:, None] * (~still[:, : layers - 1]).float()
         values |= {key: shared[key] for key in SHARED}
         return cls(frozen=still, **values)

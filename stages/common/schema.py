@@ -86,7 +86,6 @@ class Target(BaseModel):
     position: int
     classes: list[str]
     counts: list[int]
-    mean: float = 0.0  # of the training rows; with fine-tuning, shift is the first table's
     shift: float = 0.0
     scale: float = 1.0
 
@@ -212,7 +211,7 @@ def fit_target(
     if found == "regression":
         shift, unit = _scaling(numbers(cells).to_numpy(), "standard")
         target = Target(
-            name=name, position=position, classes=[], counts=[], mean=shift, shift=shift, scale=unit
+            name=name, position=position, classes=[], counts=[], shift=shift, scale=unit
         )
         return target, found
     count = Counter(cells)

@@ -26,7 +26,9 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+BOUNDS = ("init_low", "init_high")
 FIXED_IN_SEARCH = frozenset({"members", "epochs", "seed", "max_parameters"})
+LONGEST_NAME = 200  # of a file
 MOST_CHECKED = 4096  # combinations of a search space that are checked together
 RAW = "data/raw"  # the folder of tables: DVC tracks it as one dependency of preprocess
 
@@ -231,7 +233,7 @@ class Settings(Section):
             if isinstance(axis, Range) and self.search.method == "grid":
                 raise _misplaced(section, key, "a grid needs a list of values, not a range")
             samples[section][key] = axis.ends() if isinstance(axis, Range) else axis
-            for value in samples[section][key]:
+            for value in () if key in BOUNDS else samples[section][key]:  # checked together
                 _check_point(section, base, {key: value})
         for section, axes in samples.items():
             for values in itertools.islice(itertools.product(*axes.values()), MOST_CHECKED):
@@ -259,6 +261,8 @@ def _misplaced(section: str, key: str, reason: str) -> PydanticCustomError:
 
 def _in_raw(value: str) -> str:
     path = PurePosixPath(value)
+    if not value.isprintable() or len(path.name) > LONGEST_NAME:
+        raise ValueError("no name of a file")
     if ".." in path.parts or PurePosixPath(RAW) not in path.parents:
         raise ValueError(f"'{value}' is not in {RAW}; copy the table there, DVC tracks that folder")
     return value

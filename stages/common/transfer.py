@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -24,7 +25,7 @@ from stages.common.training import Fitted, Record
 
 @dataclass(frozen=True)
 class Gain:
-    """Mean score of fine-tuning and control, their difference, its 95 % interval."""
+    """Mean score of fine-tuning and control after an epoch, the difference, its 95 % interval."""
 
     epoch: int
     tuned: float
@@ -32,6 +33,7 @@ class Gain:
     gain: float
     low: float
     high: float
+    name: str  # of the control: the from-scratch arm with the best score at this epoch
 
 
 @dataclass(frozen=True)
@@ -41,19 +43,19 @@ class Transfer:
     checkpoint: Checkpoint
     arms: Sequence[Arm]
     best: Sequence[Sequence[Record]]  # of each arm: its members at their best epoch
-    control: int  # index of the arm that fine-tuning is compared with
     gains: Sequence[Gain]  # after each epoch
     final: Gain  # every member at its best epoch
     keeps_head: bool
+    stuck: int  # fine-tuned members that never got better than the base model
 
 
 def run(
     base: Checkpoint, schema: Schema, rows: Partition, val: Partition, settings: Finetune
 ) -> Transfer:
     """Train every arm at once on the second table; compare them on its validation rows."""
-    settings = settings.model_copy(
-        update={"members": min(settings.members, len(base.stack))}  # each continues another one
-    )
+    if settings.members > len(base.stack):  # each fine-tuned member continues another one
+        print(f"finetune.members {settings.members}: {len(base.stack)}, as the base model has")
+        settings = settings.model_copy(update={"members": len(base.stack)})
     used, members = base.settings["train"], settings.members
     arms = ways.plan(settings.freeze, base.stack.depth, settings.lr, used["lr"])
     stack = ways.starting_weights(base, schema, arms, members, settings.seed).to(rows.target.device)
@@ -67,21 +69,20 @@ def run(
 
     fitted = training.fit(schema.task, stack, recipe, rows, val, observe)
     best = [fitted.best[at : at + members] for at in range(0, len(fitted.best), members)]
-    control = min(
-        (index for index, arm in enumerate(arms) if arm.scratch),
-        key=lambda index: _mean([record.val_loss for record in best[index]]),
-    )
+    controls = [index for index, arm in enumerate(arms) if arm.scratch]
 
     def compare(epoch: int, now: Tensor) -> Gain:
-        ours, theirs = now[:members], now[control * members : (control + 1) * members]
-        low, high = intervals.paired_bootstrap(ours - theirs, settings.seed)
-        means = ours.double().mean().item(), theirs.double().mean().item()
-        return Gain(epoch, *means, means[0] - means[1], low, high)
+        by_arm = now.view(len(arms), members, len(val))
+        control = max(controls, key=lambda index: by_arm[index].double().mean().item())
+        low, high = intervals.paired_bootstrap(by_arm[0] - by_arm[control], settings.seed)
+        ours, theirs = (by_arm[index].double().mean().item() for index in (0, control))
+        return Gain(epoch, ours, theirs, ours - theirs, low, high, arms[control].name)
 
     gains = [compare(epoch, now) for epoch, now in enumerate(scores)]
     final = compare(settings.epochs, training.row_scores(schema.task, fitted.stack, val))
     checkpoint = _checkpoint(base, schema, fitted, settings)
-    return Transfer(checkpoint, arms, best, control, gains, final, ways.keeps_head(base, schema))
+    stuck = sum(record.epoch == 0 for record in best[0])
+    return Transfer(checkpoint, arms, best, gains, final, ways.keeps_head(base, schema), stuck)
 
 
 def _recipe(base: Checkpoint, arms: Sequence[Arm], settings: Finetune) -> Recipe:
@@ -122,7 +123,7 @@ def figures(result: Transfer) -> dict[str, Any]:
         for index, still in enumerate(result.arms[0].frozen)
         if still
     )
-    first = next((gain.epoch for gain in result.gains if gain.low > 0), None)
+    clear = [gain.epoch for gain in result.gains[1:] if gain.low > 0]
     return {
         f"finetune_val_{score}": final.tuned,
         f"control_val_{score}": final.control,
@@ -131,7 +132,9 @@ def figures(result: Transfer) -> dict[str, Any]:
         "transfer_gain_low": final.low,
         "transfer_gain_high": final.high,
         "transfer": verdict(final),
-        "transfer_first_clear_epoch": first,
+        "transfer_clear_epochs": len(clear),
+        "finetune_epochs": final.epoch,
+        "finetune_stuck_members": result.stuck,
         "epochs_to_control": epochs_to_control(result),
         "frozen_parameters": frozen,
         "trainable_parameters": count_parameters(stack.widths) - frozen,
@@ -140,19 +143,21 @@ def figures(result: Transfer) -> dict[str, Any]:
 
 def write(result: Transfer, curve: Path, depths: Path, metrics: Path) -> None:
     """Write the gain per epoch, the arms and the figures; print them in words."""
-    header = ("epoch", "finetuned", "from_scratch", "gain", "gain_low", "gain_high")
+    header = ("epoch", "finetuned", "from_scratch", "gain", "gain_low", "gain_high", "control")
     files.write_csv(curve, header, ([*vars(gain).values()] for gain in result.gains))
     rows = []
     for arm, best in zip(result.arms, result.best, strict=True):
         scores = [record.val_score for record in best]
-        loss = _mean([record.val_loss for record in best])
+        loss = fmean([record.val_loss for record in best])
         rows.append(
-            (arm.name, arm.lr, sum(arm.frozen), _mean(scores), min(scores), max(scores), loss)
+            (arm.name, arm.lr, sum(arm.frozen), fmean(scores), min(scores), max(scores), loss)
         )
     names = ("arm", "lr", "frozen_layers", "val_score", "lowest", "highest", "val_loss")
     files.write_csv(depths, names, rows)
     files.write_metrics(metrics, figures(result))
     final, used = result.final, result.checkpoint.settings
+    if result.stuck:
+        print(f"{result.stuck} members never got better than the base model: lower finetune.lr")
     if used["finetune"]["lr"] > used["train"]["lr"]:
         print(
             f"finetune.lr {used['finetune']['lr']:g} is above train.lr {used['train']['lr']:g}: "
@@ -161,7 +166,7 @@ def write(result: Transfer, curve: Path, depths: Path, metrics: Path) -> None:
     print(
         f"finetune: {result.arms[0].name}, {result.gains[-1].epoch} epochs: val "
         f"{objective.SCORE[result.checkpoint.schema.task]} {final.tuned:.3f} against "
-        f"{final.control:.3f} {result.arms[result.control].name}; gain {final.gain:+.3f} "
+        f"{final.control:.3f} {final.name}; gain {final.gain:+.3f} "
         f"({final.low:+.3f} to {final.high:+.3f}): {verdict(final)} transfer"
     )
 
@@ -171,7 +176,3 @@ def write_nothing(curve: Path, depths: Path, metrics: Path) -> None:
     files.write_csv(curve, ("epoch", "finetuned", "from_scratch"), [(0, None, None)])
     files.write_csv(depths, ("arm", "val_score"), [("no second table", None)])
     files.write_metrics(metrics, {"transfer": "no second table"})
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values)
