@@ -12,7 +12,7 @@ export PATH := $(CURDIR)/$(DEV)/bin:$(CURDIR)/$(RUN)/bin:$(PATH)
 
 .PHONY: all
 all: repository $(RUN)/installed  ## build the environment, run the whole pipeline, show the figures
-	$(RUN)/bin/python -m dvc repro
+	$(RUN)/bin/python -m dvc repro $(if $(wildcard data/models/base.pt),,--force)
 	@$(RUN)/bin/python -m stages.report
 
 .PHONY: test
@@ -37,8 +37,8 @@ bench: $(DEV)/installed  ## accuracy over 20 split seeds; time of the pipeline a
 
 .PHONY: experiments
 experiments: $(RUN)/installed  ## compare the experiments by validation figures
-	@$(RUN)/bin/python -m dvc exp show --only-changed --hide-failed --drop '.*' \
-	--keep '^(Experiment|ensemble_val|transfer_gain$$)|^(preprocess|model|train|finetune)\.'
+	@$(RUN)/bin/python -m dvc exp show --no-pager --only-changed --hide-failed --drop \
+	'^(?!Experiment|ensemble_val|transfer_gain$$|preprocess\.|model\.|train\.|finetune\.)'
 
 .PHONY: schema
 schema: $(RUN)/installed  ## write params.schema.json anew after a change of the settings
@@ -54,7 +54,7 @@ clean:  ## remove everything that make made, but not the DVC cache
 
 .PHONY: help
 help:  ## show this list
-	@sed -n 's/^\([a-z]*\):.*  ## \(.*\)/make \1\t\2/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z]*\):.*  ## \(.*\)/make \1\t\2/p' Makefile | expand -t 20
 
 # The stages need only the runtime environment; the tools of development are laid over it,
 # so that what they bring along (SciPy) is never seen by a stage.

@@ -35,7 +35,8 @@ def evaluate(settings: Settings, paths: Declared) -> None:
         found |= {f"{prefix}test_{name}": value for name, value in figures.items()}
         wrong += [[model, *error] for error in evaluation.errors(stack, schema, rows)]
         print(evaluation.sentence(model, figures))
-    header = ("model", "row", "actual", "predicted", "confidence", "top_features")
+    size = "confidence" if schema.task == "classification" else "residual"
+    header = ("model", "row", "actual", "predicted", size, "top_features")
     files.write_csv(paths("errors.csv"), header, wrong)
     files.write_metrics(paths("evaluate.json"), found)
 

@@ -20,8 +20,10 @@ def predict(settings: Settings, paths: Declared, new: Path, output: Path, model:
     """
     from stages.common import arithmetic, encoding, evaluation, files, table
     from stages.common.checkpoint import Checkpoint
-    from stages.common.errors import located
+    from stages.common.errors import UserError, located
 
+    if output.resolve() == new.resolve():
+        raise UserError(f"{output}: the table to answer for; write the answers to another file")
     device = arithmetic.device(settings.device, settings.arithmetic)
     trained = Checkpoint.load(paths(f"{model}.pt")).to(device)
     frame = table.read(new, settings.preprocess.separator)
@@ -36,7 +38,9 @@ def predict(settings: Settings, paths: Declared, new: Path, output: Path, model:
 
 def arguments() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(prog="python -m stages.predict", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m stages.predict", description="Answer for the rows of a new CSV file."
+    )
     parser.add_argument("new", type=Path, help="the CSV file to answer for")
     parser.add_argument("--output", type=Path, required=True, help="the CSV file to write")
     parser.add_argument("--model", choices=("base", "finetuned"), default="base")
@@ -45,4 +49,6 @@ def arguments() -> argparse.Namespace:
 
 if __name__ == "__main__":
     given = arguments()
-    launch("evaluate", lambda settings, paths: predict(settings, paths, **vars(given)))
+    launch(
+        "evaluate", lambda settings, paths: predict(settings, paths, **vars(given)), arguments=True
+    )

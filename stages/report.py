@@ -25,10 +25,12 @@ LINES = (
     ("  most frequent class", "finetuned_test_majority_accuracy"),
     ("fine-tuned, RMSE", "finetuned_test_rmse"),
     ("  base model as it is, RMSE", "finetuned_test_base_rmse"),
+    ("base model, validation rows", "ensemble_val_accuracy"),
+    ("  one of its networks", "val_accuracy"),
     ("gain over training from scratch as long, validation", "transfer_gain"),
-    ("best of the search, validation rows", "search_max_val_accuracy"),
+    ("best network of the search, validation rows", "search_max_val_accuracy"),
     ("  corrected for choosing it", "search_corrected_val_accuracy"),
-    ("best of the search, validation rows, R2", "search_max_val_r2"),
+    ("best network of the search, validation rows, R2", "search_max_val_r2"),
     ("  corrected for choosing it, R2", "search_corrected_val_r2"),
 )
 
@@ -36,7 +38,7 @@ LINES = (
 def report() -> None:
     """Print the table of headline figures with their intervals."""
     found: dict[str, Any] = {}
-    for stage in ("finetune", "evaluate", "search"):
+    for stage in ("train", "finetune", "evaluate", "search"):
         found |= files.read_json(Declared.read(stage)(f"metrics/{stage}.json"))
     for label, key in LINES:
         if key in found:

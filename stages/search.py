@@ -36,6 +36,8 @@ def adopt(settings: Settings, paths: Declared) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(prog="python -m stages.search", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m stages.search", description="Try many settings at once."
+    )
     parser.add_argument("--adopt", action="store_true", help="write the winner into params.yaml")
-    launch("search", adopt if parser.parse_args().adopt else search)
+    launch("search", adopt if parser.parse_args().adopt else search, arguments=True)

@@ -91,7 +91,12 @@ def build_second(settings: Preprocess, csv: str, first: Schema) -> Dataset | Non
     names = list(frame.columns)
     with located(csv):
         features = [column.name for column in first.features]
-        encoding.require(names, first)
+        try:
+            encoding.require(names, first)
+        except UserError as error:
+            raise UserError(
+                f"as the second table: {error}, or set finetune.csv to '' if there is none"
+            ) from error
         wanted = first.target.name if first.target.name in names else settings.target
         columns = table.resolve(names, features, wanted, settings.split.column)
         frame = _complete(frame, columns, settings)

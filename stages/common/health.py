@@ -17,7 +17,7 @@ from stages.common.partition import Partition
 PROBE_ROWS = 256
 SATURATED = 0.01  # derivative of the activation below which a unit learns next to nothing
 EXPLODING = 100.0  # spread of a layer of the starting weights above which a warning is printed
-VANISHING = 0.001  # first-to-last gradient ratio below which a warning is printed
+VANISHING = 0.05  # first-to-last gradient ratio below which a warning is printed
 
 
 @dataclass(frozen=True)

@@ -23,8 +23,13 @@ from stages.common.settings import Settings
 NO_MEMORY = re.compile("not enough memory|can't allocate memory|out of memory|size calculation")
 
 
-def launch(stage: str, run: Callable[[Settings, Declared], None]) -> None:
-    """Run one stage of dvc.yaml with the settings of params.yaml and leave the process."""
+def launch(stage: str, run: Callable[[Settings, Declared], None], arguments: bool = False) -> None:
+    """Run one stage of dvc.yaml with the settings of params.yaml and leave the process.
+
+    arguments: whether the caller has read the command line; else it must be empty.
+    """
+    if not arguments and sys.argv[1:]:
+        sys.exit(_complain(f"python -m stages.{stage} takes no arguments; see params.yaml", 2))
 
     def start() -> None:
         settings = params.load()

@@ -24,6 +24,7 @@ from stages.common.errors import UserError
 from stages.common.table import Columns
 
 NUMERIC_SHARE = 0.8  # of the values: from here on a column is numeric, and the rest is junk
+DECIMAL_COMMA = r"[-+]?\d+(,\d+)?"
 MOST_LEVELS = 64  # of a category; rarer ones share the column of unknown levels
 # An encoded number far outside what training rows have says "far out", not how far: the
 # network has learnt nothing there, and a huge input would drown all others.
@@ -156,6 +157,11 @@ def _fit_column(cells: pd.Series, position: int, scale: str) -> Numeric | Catego
     boolean = {value.lower() for value in distinct} <= set(TRUTH) and not distinct <= {"0", "1"}
     readable = truth(values) if boolean else pd.to_numeric(values, errors="coerce")
     if readable.notna().mean() < NUMERIC_SHARE:
+        if values.str.fullmatch(DECIMAL_COMMA).mean() >= NUMERIC_SHARE:
+            raise UserError(
+                f"row {values.index[0]}, column '{name}': numbers with a decimal comma, such as "
+                f"'{values.iloc[0]}'; write them with a point"
+            )
         counts = Counter(cells.fillna(NO_VALUE))
         levels = sorted(counts, key=lambda level: (-counts[level], level))[:MOST_LEVELS]
         return Category(kind="category", name=name, position=position, levels=sorted(levels))
