@@ -288,6 +288,14 @@ def test_a_batch_has_every_class_of_a_table_that_is_sorted_by_class():
     assert torch.bincount(gate.batch(part).target, minlength=2).tolist() == [8, 8]
 
 
+def test_a_batch_has_both_ends_of_a_table_that_is_sorted_by_value():
+    y = torch.linspace(-2, 2, 6000)
+    chosen = gate.batch(Partition(y[:, None], y, torch.arange(6000))).target
+    assert len(chosen) == gate.ROWS
+    assert chosen.min() < -1.9
+    assert chosen.max() > 1.9
+
+
 def test_a_batch_is_smaller_when_there_are_fewer_rows(blobs):
     assert sorted(gate.batch(blobs(5)).row.tolist()) == [0, 1, 2, 3, 4]
 

@@ -80,6 +80,20 @@ def test_a_mistyped_key_stops_every_command_before_torch_is_imported(mistyped, c
     assert sorted(folder.rglob("*.*")) == before
 
 
+@pytest.fixture(autouse=True)
+def no_arguments(monkeypatch):
+    """A stage is started without arguments; pytest's own are none of its."""
+    monkeypatch.setattr(sys, "argv", ["stage"])
+
+
+def test_a_stage_takes_no_arguments(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["stage", "--help"])
+    with pytest.raises(SystemExit) as left:
+        launch("train", fails(AssertionError("called")))
+    assert left.value.code == 2
+    assert "python -m stages.train takes no arguments" in capsys.readouterr().err
+
+
 def test_a_command_outside_the_projects_folder_says_so(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit) as left:

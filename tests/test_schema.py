@@ -266,3 +266,8 @@ def test_many_whole_numbers_can_be_a_regression_on_request():
 def test_junk_in_a_regression_target_is_named():
     with pytest.raises(UserError, match="row 1, column 'y': 'x' is not a number"):
         target_of(["1.5", "x", "2"], "regression")
+
+
+def test_a_decimal_comma_is_not_taken_for_text():
+    with pytest.raises(UserError, match="decimal comma, such as '7,4'"):
+        fit_one(["7,4", "0,7", "8", "1,25"] * 25)

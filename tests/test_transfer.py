@@ -186,9 +186,14 @@ def test_every_arm_trains_for_all_epochs_also_when_it_does_not_improve(run, blob
 
     monkeypatch.setattr(training, "fit", fit)
     val = similar(blobs(60, seed=3))
-    run(val=replace(val, target=val.target.flip(0)), epochs=5)  # nothing to learn for these rows
+    nothing_to_learn = replace(val, target=val.target.flip(0))
+    result = run(val=nothing_to_learn, epochs=5)
     assert min(record.epoch for record in found[-1].best) < 3
     assert [record.epoch for record in found[-1].history] == sorted(list(range(6)) * 15)
+    # the curve is that of every epoch, the final gain that of every member's best epoch
+    best = [record.val_score for record in result.best[0]]
+    assert result.final.tuned == pytest.approx(sum(best) / 3)
+    assert result.gains[-1].tuned != result.final.tuned
 
 
 def test_the_fine_tuned_model_is_the_arm_that_was_asked_for(run, blobs):

@@ -211,6 +211,12 @@ def test_a_searched_setting_reaches_its_trial(name, values, run):
     assert figures(one) != figures(other)
 
 
+def test_settings_reach_their_own_trial_in_a_stack(run):
+    plain = {"model.init": "default"}
+    found = run(plain, plain)[1], run(plain, {"model.init": "kaiming"})[1]
+    assert figures(found[0]) != figures(found[1])
+
+
 def test_bounds_and_slope_reach_their_trials(run):
     low, wide = ({"model.init_low": -each, "model.init_high": each} for each in (0.01, 1.0))
     found = run(low, low, init="uniform")[1], run(low, wide, init="uniform")[1]
