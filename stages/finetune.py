@@ -12,6 +12,7 @@ def finetune(settings: Settings, paths: Declared) -> None:
     from stages.common import arithmetic, checkpoint, transfer
     from stages.common.checkpoint import Checkpoint
     from stages.common.partition import Partition
+    from stages.common.resume import Saves
 
     device = arithmetic.device(settings.device, settings.arithmetic)
     base = Checkpoint.load(paths("base.pt"))
@@ -25,7 +26,8 @@ def finetune(settings: Settings, paths: Declared) -> None:
         return
     rows = Partition.load(paths("target/train.pt"), schema).to(device)
     val = Partition.load(paths("target/val.pt"), schema).to(device)
-    result = transfer.run(base, schema, rows, val, settings.finetune)
+    slot = Saves(paths, settings).slot("arms")
+    result = transfer.run(base, schema, rows, val, settings.finetune, slot)
     result.checkpoint.save(paths("finetuned.pt"))
     transfer.write(result, *written)
 

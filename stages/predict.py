@@ -9,7 +9,7 @@ import argparse
 from pathlib import Path
 
 from stages.common.graph import Declared
-from stages.common.launch import launch
+from stages.common.launch import command
 from stages.common.settings import Settings
 
 
@@ -49,6 +49,4 @@ def arguments() -> argparse.Namespace:
 
 if __name__ == "__main__":
     given = arguments()
-    launch(
-        "evaluate", lambda settings, paths: predict(settings, paths, **vars(given)), arguments=True
-    )
+    command("evaluate", lambda settings, paths: predict(settings, paths, **vars(given)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from stages.common.graph import Declared
-from stages.common.launch import launch
+from stages.common.launch import command, launch
 from stages.common.settings import Settings
 
 
@@ -13,6 +13,7 @@ def search(settings: Settings, paths: Declared) -> None:
     """Write metrics/trials.csv with one row per trial, its summary and metrics/search.json."""
     from stages.common import arithmetic, checkpoint, files, ranking, space, trials
     from stages.common.partition import Partition
+    from stages.common.resume import Saves
 
     device = arithmetic.device(settings.device, settings.arithmetic)
     schema = checkpoint.read_schema(paths("schema.json"))["source"]
@@ -20,7 +21,8 @@ def search(settings: Settings, paths: Declared) -> None:
     val = Partition.load(paths("source/val.pt"), schema).to(device)
 
     points = space.draw(settings.search)
-    found = trials.run(schema, points, rows, val, settings.model, settings.train, settings.search)
+    sections = settings.model, settings.train, settings.search
+    found = trials.run(schema, points, rows, val, *sections, Saves(paths, settings))
     ranking.write_table(paths("trials.csv"), found)
     ranking.write_effects(paths("effects.csv"), found, settings.search.space)
     figures = ranking.figures(found, schema, settings.search.seed)
@@ -40,4 +42,6 @@ if __name__ == "__main__":
         prog="python -m stages.search", description="Try many settings at once."
     )
     parser.add_argument("--adopt", action="store_true", help="write the winner into params.yaml")
-    launch("search", adopt if parser.parse_args().adopt else search, arguments=True)
+    if parser.parse_args().adopt:
+        command("search", adopt)
+    launch("search", search)

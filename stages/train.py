@@ -11,6 +11,7 @@ def train(settings: Settings, paths: Declared) -> None:
     """Write the base model, the linear baseline, their curves and metrics/train.json."""
     from stages.common import arithmetic, checkpoint, curves, ensemble, gate, network
     from stages.common.partition import Partition
+    from stages.common.resume import Saves
 
     device = arithmetic.device(settings.device, settings.arithmetic)
     schema = checkpoint.read_schema(paths("schema.json"))["source"]
@@ -23,8 +24,10 @@ def train(settings: Settings, paths: Declared) -> None:
     print(
         f"gate: {passed.rows} rows learnt by heart in {passed.steps} steps, loss {passed.loss:.4f}"
     )
-    base = ensemble.train(schema, rows, val, settings.model, settings.train)
-    linear = ensemble.train_linear(schema, rows, val, settings.model, settings.train)
+    saves = Saves(paths, settings)
+    given = schema, rows, val, settings.model, settings.train
+    base = ensemble.train(*given, saves.slot("base"))
+    linear = ensemble.train_linear(*given, saves.slot("linear"))
 
     base.checkpoint.save(paths("base.pt"))
     linear.checkpoint.save(paths("linear.pt"))

@@ -235,5 +235,5 @@ def test_the_table_itself_is_never_overwritten_with_the_answers(tmp_path):
     table_path = tmp_path / "new.csv"
     table_path.write_text(new_rows(3))
     with pytest.raises(UserError, match="write the answers to another file"):
-        predict(settings_of(), Declared("evaluate", ()), table_path, table_path, "base")
+        predict(settings_of(), Declared("evaluate", (), (), ()), table_path, table_path, "base")
     assert table_path.read_text() == new_rows(3)

@@ -114,8 +114,9 @@ def test_fit_is_the_plain_torch_loop_for_every_member(make_recipe, task, optimiz
     start = build([5, 8, 6, outputs], 3, "tanh")
     last: list[Stack] = []
 
-    def observe(epoch: int, stack: Stack, members: list[int]) -> None:
+    def observe(epoch: int, stack: Stack, members: list[int]) -> Tensor:
         last[:] = [stack.take(torch.arange(3))]
+        return torch.empty(0)
 
     fitted = training.fit(task, start, recipe, train, val, observe)
     for member in range(3):
@@ -237,9 +238,10 @@ def test_each_member_is_returned_at_its_lowest_validation_loss(make_recipe, blob
     recipe = make_recipe(4, 2, lr=[0.3, 0.1, 0.03, 0.001], epochs=12)
     kept: dict[tuple[int, int], list[bytes]] = {}
 
-    def observe(epoch: int, stack: Stack, members: list[int]) -> None:
+    def observe(epoch: int, stack: Stack, members: list[int]) -> Tensor:
         for place, member in enumerate(members):
             kept[epoch, member] = weights(stack, place)
+        return torch.empty(0)
 
     stack = build([6, 16, 3], 4)
     fitted = training.fit("classification", stack, recipe, train, val, observe)
@@ -287,15 +289,18 @@ def test_observers_see_epoch_0_and_the_members_still_training(make_recipe, blobs
     recipe = make_recipe(3, 2, lr=[0.01, 0.0, 0.01], epochs=4, patience=2)
     seen = []
 
-    def observe(epoch: int, stack: Stack, members: list[int]) -> None:
+    def observe(epoch: int, stack: Stack, members: list[int]) -> Tensor:
         assert len(stack) == len(members)
         seen.append((epoch, members))
+        return torch.tensor(members) + 10 * epoch
 
-    training.fit(
+    fitted = training.fit(
         "classification", build([6, 8, 3], 3), recipe, blobs(40), blobs(20, seed=1), observe
     )
     everyone = [0, 1, 2]
     assert seen == [(0, everyone), (1, everyone), (2, everyone), (3, [0, 2]), (4, [0, 2])]
+    returned = [found.tolist() for found in fitted.observed]
+    assert returned == [[member + 10 * epoch for member in members] for epoch, members in seen]
 
 
 @pytest.mark.parametrize("task", ["classification", "regression"])

@@ -5,8 +5,11 @@ errors       the error a user can mend
 launch       start of every stage: settings, arithmetic, declared files, exit status
 settings     the sections of params.yaml as checked, frozen objects
 params       reading params.yaml as DVC does, naming file and line of a mistake, editing it
-graph        the files that dvc.yaml lets a stage read and write
 files        atomic writing, checked reading
+graph        the files that dvc.yaml lets a stage read and write
+inputs       what a stage is made from: did it change, its fingerprint
+outputs      the outputs of a run, put in place together
+resume       what a killed run leaves for the next one
 table        a CSV file as text columns; slices resolved to column names
 streams      named, independent random streams
 split        rows dealt to train, val and test

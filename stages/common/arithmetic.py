@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 
 Mode = Literal["portable", "fast"]
 
+ISA = "ATEN_CPU_CAPABILITY"
 PORTABLE = {
     "MKL_CBWR": "COMPATIBLE",
-    "ATEN_CPU_CAPABILITY": "avx2",
+    ISA: "avx2",
     "ONEDNN_MAX_CPU_ISA": "SSE41",
 }
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
@@ -41,14 +42,44 @@ def prepare(mode: Mode = "portable") -> None:
 
 
 def check(mode: Mode) -> None:
-    """Raise RuntimeError when torch was imported before `prepare` could set `mode`."""
-    wanted = PORTABLE | ONE_THREAD
+    """Import torch and say in a line when the bytes are not promised on this processor.
+
+    Raises RuntimeError when torch was imported before `prepare` could set `mode`.
+    """
+    wanted = PORTABLE | ONE_THREAD if mode == "portable" else {}
     wrong = [name for name, value in wanted.items() if os.environ.get(name) != value]
-    if mode == "portable" and wrong:
+    if wrong:
         raise RuntimeError(
             f"torch was imported before its arithmetic was set ({', '.join(wrong)}): "
             "import stages before torch"
         )
+    doubt = processor_doubt()
+    if doubt and mode == "portable":
+        # ATen reads this at its first operation; code that the processor lacks would kill us
+        os.environ[ISA] = "default"
+        print(f"arithmetic: {doubt}: other bytes than in dvc.lock, figures agree roughly")
+
+
+def processor_doubt() -> str:
+    """Return why this processor cannot give the promised bytes, or nothing."""
+    import torch
+
+    found = torch.cpu.get_capabilities()
+    if found["architecture"] != "x86_64":
+        return f"the processor is {found['architecture']}, not x86-64"
+    if not found["avx2"]:
+        return f"the processor ({found['cpu_name']}) has no AVX2"
+    return ""
+
+
+def doubt(mode: Mode, name: str) -> str:
+    """Return why the bytes of a run are not promised to be those of other machines, or nothing.
+
+    mode, name: `arithmetic` and `device` of params.yaml.
+    """
+    if mode == "fast":
+        return "arithmetic is fast"
+    return "device is cuda" if name == "cuda" else processor_doubt()
 
 
 def device(name: str, mode: Mode) -> torch.device:

@@ -7,6 +7,8 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
+from torch import Tensor
+
 from stages.common import curves, files, health, initialize, objective, training
 from stages.common.checkpoint import Checkpoint
 from stages.common.gate import Overfit
@@ -14,6 +16,7 @@ from stages.common.health import Health
 from stages.common.network import Stack, count_parameters
 from stages.common.partition import Partition
 from stages.common.recipe import Recipe
+from stages.common.resume import Slot
 from stages.common.schema import Schema
 from stages.common.settings import Model, Train
 from stages.common.training import Fitted
@@ -33,7 +36,12 @@ class Trained:
 
 
 def train(
-    schema: Schema, rows: Partition, val: Partition, model: Model, settings: Train
+    schema: Schema,
+    rows: Partition,
+    val: Partition,
+    model: Model,
+    settings: Train,
+    slot: Slot | None = None,
 ) -> Trained:
     """Train `settings.members` networks at once and examine their health after each epoch."""
     widths = [schema.n_features, *model.hidden, schema.n_outputs]
@@ -49,22 +57,29 @@ def train(
     shared = settings.model_dump()
     each = {**shared, "dropout": model.dropout}
     recipe = Recipe.of([each] * members, stack.depth, shared).to(rows.target.device)
-    found: list[tuple[int, Health]] = []
 
-    def observe(epoch: int, stack: Stack, members: list[int]) -> None:
-        for layer in health.examine(schema.task, stack, rows):
-            found.append((epoch, replace(layer, member=members[layer.member])))
+    def observe(epoch: int, stack: Stack, members: list[int]) -> Tensor:
+        found = health.examine(schema.task, stack, rows)
+        return health.table(replace(one, member=members[one.member]) for one in found)
 
-    fitted = training.fit(schema.task, stack, recipe, rows, val, observe)
+    fitted = training.fit(schema.task, stack, recipe, rows, val, observe, slot)
     used = {"model": model.model_dump(), "train": shared}
-    return Trained(Checkpoint(fitted.stack, schema, used), fitted, found)
+    seen = [
+        (epoch, one) for epoch, rows in enumerate(fitted.observed) for one in health.of_table(rows)
+    ]
+    return Trained(Checkpoint(fitted.stack, schema, used), fitted, seen)
 
 
 def train_linear(
-    schema: Schema, rows: Partition, val: Partition, model: Model, settings: Train
+    schema: Schema,
+    rows: Partition,
+    val: Partition,
+    model: Model,
+    settings: Train,
+    slot: Slot | None = None,
 ) -> Trained:
     """Train the linear baseline: the same engine and recipe with no hidden layer."""
-    return train(schema, rows, val, model.model_copy(update={"hidden": []}), settings)
+    return train(schema, rows, val, model.model_copy(update={"hidden": []}), settings, slot)
 
 
 def figures(trained: Trained, rows: Partition, val: Partition) -> dict[str, Any]:

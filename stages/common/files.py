@@ -1,6 +1,6 @@
 """Atomic writing and checked reading of every file the stages exchange.
 
-A file is written beside its place under a temporary name and then renamed, so a reader
+A file is written beside its place under a hidden name and then renamed, so a reader
 sees the old file or the new one, never half of one. The bytes depend on the content
 alone: sorted keys, no clock, no file name inside.
 """
@@ -13,6 +13,7 @@ import io
 import json
 import math
 import os
+import re
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -26,23 +27,40 @@ if TYPE_CHECKING:
 DECIMALS = 6  # of every figure in a tracked text file
 
 
+def part(path: Path, run: str) -> Path:
+    """Return the hidden name beside `path` under which a run writes it before it is whole."""
+    return path.with_name(f".{path.name}.{run}.part")
+
+
+def whole(path: Path) -> Path:
+    """Return the place of a `part`; any other path as it is."""
+    found = re.fullmatch(r"\.(.+)\.[^.]+\.part", path.name)
+    return path.with_name(found[1]) if found else path
+
+
 def write_bytes(path: Path, data: bytes) -> None:
-    """Write `data` atomically; on failure the old file stays and no temporary one is left."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    """Write `data` atomically; on failure the old file stays and no temporary one is left.
+
+    A `part` is written as it is: who has asked for it puts it in place.
+    """
+    place = whole(path)
+    temporary = part(path, str(os.getpid())) if place == path else path
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(temporary, "wb") as stream:
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
-        os.replace(temporary, path)
+        if temporary != path:
+            os.replace(temporary, path)
     except OSError as error:
         raise UserError(
-            f"cannot write {path}: {error.strerror}; make room or mend the folder, then run again"
+            f"cannot write {place}: {error.strerror}; make room or mend the folder, then run again"
         ) from error
     finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
+        if temporary != path:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -91,9 +109,16 @@ def write_tensors(path: Path, content: Mapping[str, Any]) -> None:
             canonical[key] = value.detach().cpu().clone(memory_format=torch.contiguous_format)
         else:
             canonical[key] = json.loads(json.dumps(value, sort_keys=True, allow_nan=False))
+    write_bytes(path, tensor_bytes(canonical))
+
+
+def tensor_bytes(content: Any) -> bytes:
+    """Return what `torch.save` makes of `content`, with no name of a file inside."""
+    import torch
+
     stream = io.BytesIO()
-    torch.save(canonical, stream)
-    write_bytes(path, stream.getvalue())
+    torch.save(content, stream)
+    return stream.getvalue()
 
 
 def read_tensors(path: Path, keys: Iterable[str], mapped: bool = False) -> dict[str, Any]:

@@ -7,21 +7,31 @@ as the test rows in `train`, cannot be opened.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from stages.common import files
 from stages.common.errors import UserError
 
 GRAPH = "dvc.yaml"
-KINDS = ("deps", "outs", "metrics", "plots")
+OUTPUTS = ("outs", "metrics", "plots")
 
 
 @dataclass(frozen=True)
 class Declared:
-    """The declared dependencies and outputs of one stage, as paths."""
+    """What dvc.yaml declares for one stage.
+
+    inputs, outputs: paths; params: keys of params.yaml such as `train` or `finetune.csv`;
+    run: the name of the run that writes the outputs, empty for a reader of finished ones.
+    """
 
     stage: str
-    paths: tuple[Path, ...]
+    inputs: tuple[Path, ...]
+    outputs: tuple[Path, ...]
+    params: tuple[str, ...]
+    run: str = ""
 
     @classmethod
     def read(cls, stage: str, folder: Path | str = ".") -> Declared:
@@ -33,21 +43,34 @@ class Declared:
         if not path.is_file():
             raise UserError(f"{GRAPH}: not in this folder; run the command in the project's folder")
         try:
-            declaration = YAML(typ="safe").load(path)["stages"][stage]
-        except (YAMLError, KeyError, TypeError) as error:
+            found = YAML(typ="safe").load(path)["stages"][stage]
+            outputs = [entry for kind in OUTPUTS for entry in found.get(kind, [])]
+            return cls(
+                stage,
+                tuple(Path(folder) / name for name in _names(found.get("deps", []))),
+                tuple(Path(folder) / name for name in _names(outputs)),
+                tuple(_names(found.get("params", []))),
+            )
+        except (YAMLError, KeyError, TypeError, AttributeError) as error:
             raise UserError(
                 f"{GRAPH}: no stage {stage} can be read from it; `git checkout {GRAPH}` restores it"
             ) from error
-        entries = [entry for kind in KINDS for entry in declaration.get(kind, [])]
-        names = [
-            name for entry in entries for name in ([entry] if isinstance(entry, str) else entry)
-        ]
-        return cls(stage, tuple(Path(folder) / name for name in names))
 
     def __call__(self, name: str) -> Path:
-        """Return the one declared path that ends with `name`; KeyError when there is none."""
+        """Return the one declared path that ends with `name`; KeyError when there is none.
+
+        While a run writes an output, it is the hidden place beside it (see `outputs`).
+        """
         parts = Path(name).parts
-        found = [path for path in self.paths if path.parts[-len(parts) :] == parts]
+        declared = [*self.inputs, *self.outputs]
+        found = [path for path in declared if path.parts[-len(parts) :] == parts]
         if len(found) != 1:
             raise KeyError(f"{GRAPH}, stage {self.stage}: {len(found)} paths end with {name}")
+        if self.run and found[0] in self.outputs:
+            return files.part(found[0], self.run)
         return found[0]
+
+
+def _names(entries: Iterable[Any]) -> list[str]:
+    """Return the names of entries, which are plain or the one key of a mapping of flags."""
+    return [name for entry in entries for name in ([entry] if isinstance(entry, str) else entry)]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import statistics
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import astuple, dataclass
 
 import torch
 from torch import Tensor
@@ -74,6 +75,16 @@ def examine(task: Task, stack: Stack, part: Partition) -> list[Health]:
             Health(layer, member, *row) for member, row in enumerate(zip(*columns, strict=True))
         ]
     return found
+
+
+def table(found: Iterable[Health]) -> Tensor:
+    """Return a row per layer and member, float64 (n, fields of Health)."""
+    return torch.tensor([astuple(one) for one in found], dtype=torch.float64)
+
+
+def of_table(rows: Tensor) -> list[Health]:
+    """Return what `table` was made of."""
+    return [Health(int(layer), int(member), *figures) for layer, member, *figures in rows.tolist()]
 
 
 def derivative(stack: Stack, x: Tensor) -> Tensor:

@@ -14,8 +14,9 @@ import signal
 import sys
 from collections.abc import Callable
 from types import FrameType
+from typing import NoReturn
 
-from stages.common import arithmetic, params
+from stages.common import arithmetic, outputs, params, resume
 from stages.common.errors import UserError
 from stages.common.graph import Declared
 from stages.common.settings import Settings
@@ -23,22 +24,36 @@ from stages.common.settings import Settings
 NO_MEMORY = re.compile("not enough memory|can't allocate memory|out of memory|size calculation")
 
 
-def launch(stage: str, run: Callable[[Settings, Declared], None], arguments: bool = False) -> None:
-    """Run one stage of dvc.yaml with the settings of params.yaml and leave the process.
+Work = Callable[[Settings, Declared], None]
 
-    arguments: whether the caller has read the command line; else it must be empty.
-    """
-    if not arguments and sys.argv[1:]:
+
+def launch(stage: str, run: Work) -> NoReturn:
+    """Run one stage of dvc.yaml with the settings of params.yaml and leave the process."""
+    if sys.argv[1:]:
         sys.exit(_complain(f"python -m stages.{stage} takes no arguments; see params.yaml", 2))
+    sys.exit(guard(lambda: execute(stage, run)))
 
-    def start() -> None:
-        settings = params.load()
-        declared = Declared.read(stage)
-        arithmetic.prepare(settings.arithmetic)
-        arithmetic.check(settings.arithmetic)
-        run(settings, declared)
 
-    sys.exit(guard(start))
+def command(stage: str, run: Work) -> NoReturn:
+    """Run a command that reads the finished files of a stage and leave the process."""
+    sys.exit(guard(lambda: run(*_start(stage))))
+
+
+def execute(stage: str, run: Work) -> None:
+    """Run one stage; its outputs are put in place when it has ended well."""
+    settings, declared = _start(stage)
+    with outputs.staged(declared, settings) as paths:
+        run(settings, paths)
+    resume.clear(stage)
+
+
+def _start(stage: str) -> tuple[Settings, Declared]:
+    """Return the checked settings and files of a stage; torch has their arithmetic then."""
+    settings = params.load()
+    declared = Declared.read(stage)
+    arithmetic.prepare(settings.arithmetic)
+    arithmetic.check(settings.arithmetic)
+    return settings, declared
 
 
 def guard(run: Callable[[], None]) -> int:

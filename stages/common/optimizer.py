@@ -26,12 +26,10 @@ class Optimizer:
         self.recipe = recipe
         self.parameters: list[Tensor] = list(stack.parameters())
         self.state = [[torch.zeros_like(p) for p in self.parameters] for _ in range(self.slots)]
-        self.steps = 0
 
     @torch.no_grad()
     def step(self, gradients: Sequence[Tensor]) -> None:
         """Move every parameter (K, ., .) by its gradient of the same shape."""
-        self.steps += 1
         for index, (parameter, gradient) in enumerate(zip(self.parameters, gradients, strict=True)):
             frozen = self.recipe.frozen[:, index // 2, None, None]
             decays = index % 2 == 0 or self.recipe.decay_bias
@@ -68,9 +66,25 @@ class SGD(Optimizer):
 
 
 class AdamW(Optimizer):
-    """Adam with decoupled weight decay (Loshchilov and Hutter 2019)."""
+    """Adam with decoupled weight decay (Loshchilov and Hutter 2019).
+
+    The powers of beta1 and beta2 that correct the bias of the first steps are kept as
+    running products: `pow` is not the same on every processor, a product is.
+    """
 
     slots = 2
+
+    def __init__(self, stack: Stack, recipe: Recipe) -> None:
+        super().__init__(stack, recipe)
+        ones = torch.ones_like(recipe.lr, dtype=torch.float64)
+        self.state.append([ones, ones.clone()])
+
+    @torch.no_grad()
+    def step(self, gradients: Sequence[Tensor]) -> None:
+        first, second = self.state[2]
+        first.mul_(self.recipe.momentum.double())
+        second.mul_(BETA2)
+        super().step(gradients)
 
     def _move(self, index: int, parameter: Tensor, gradient: Tensor, decays: bool) -> None:
         lr, beta1 = _column(self.recipe.lr), _column(self.recipe.momentum)
@@ -79,10 +93,10 @@ class AdamW(Optimizer):
         first, second = self.state[0][index], self.state[1][index]
         first.mul_(beta1).add_((1 - beta1) * gradient)
         second.mul_(BETA2).add_((1 - BETA2) * gradient.square())
-        corrected = second / (1 - BETA2**self.steps)
-        root = corrected.rsqrt().reciprocal()  # sqrt differs between processors, rsqrt does not
-        share = 1 - beta1**self.steps
-        parameter.sub_(lr * (first / share) / (root + EPSILON))
+        share1, share2 = (_column(1 - power).to(parameter.dtype) for power in self.state[2])
+        # sqrt differs between processors, rsqrt does not
+        root = (second / share2).rsqrt().reciprocal()
+        parameter.sub_(lr * (first / share1) / (root + EPSILON))
 
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {"sgd": SGD, "adamw": AdamW}

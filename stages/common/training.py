@@ -1,14 +1,14 @@
 """The loop that trains a stack. From the outside in: fit, epoch, step; and measure.
 
 `train`, `finetune` and `search` all call `fit`; they differ in the starting weights and
-in the recipe.
+in the recipe. Between two epochs a training is a `Run`, which can be saved and continued.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import astuple, dataclass, field
 
 import torch
 from torch import Tensor
@@ -20,12 +20,13 @@ from stages.common.objective import Task
 from stages.common.optimizer import OPTIMIZERS, Optimizer
 from stages.common.partition import Partition
 from stages.common.recipe import Recipe
+from stages.common.resume import Slot, State
 
 CHUNK = 2048  # rows evaluated at once
 DIVERGED = 10.0  # times the training loss of the starting weights, or of knowing nothing
 KNOWS_NOTHING = 1.0  # about the loss of a constant answer, for classes and standardised values
 
-Observer = Callable[[int, Stack, list[int]], None]
+Observer = Callable[[int, Stack, list[int]], Tensor]
 
 
 @dataclass(frozen=True)
@@ -48,12 +49,16 @@ class Record:
 
 @dataclass
 class Fitted:
-    """The result of `fit`: every member at the epoch with its lowest validation loss."""
+    """The result of `fit`: every member at the epoch with its lowest validation loss.
+
+    observed: what the observer returned after each epoch, from epoch 0 on.
+    """
 
     stack: Stack
     best: list[Record]
     diverged: list[bool]
     history: list[Record] = field(default_factory=list)
+    observed: list[Tensor] = field(default_factory=list)
 
 
 def fit(
@@ -63,6 +68,7 @@ def fit(
     train: Partition,
     val: Partition,
     observe: Observer | None = None,
+    slot: Slot | None = None,
 ) -> Fitted:
     """Train all members of `stack` at once and return each at its best epoch.
 
@@ -70,30 +76,125 @@ def fit(
     loss, or when it diverges. Its result does not depend on who else is in the stack.
     `observe(epoch, stack, members)` is called after each epoch, also for epoch 0, with the
     members that are still training. The given stack is not changed.
+
+    slot: where the training is saved between epochs, and continued from.
     """
-    active = torch.arange(len(stack))
-    stack = stack.take(active)
-    optimizer = OPTIMIZERS[recipe.optimizer](stack, recipe)
-    augmentation = Augmentation(recipe)
-    order = torch.Generator().manual_seed(recipe.seed)
-    first = _records(0, task, stack, active, train, val, None)
-    fitted = Fitted(stack.take(active), first, [False] * len(stack), list(first))
-    if observe is not None:
-        observe(0, stack, active.tolist())
-    for epoch in range(1, recipe.epochs + 1):
-        running = run_epoch(task, stack, optimizer, augmentation, train, order)
-        records = _records(epoch, task, stack, active, train, val, running)
-        if observe is not None:
-            observe(epoch, stack, active.tolist())
-        staying = _note(fitted, stack, records, recipe.patience, first)
-        if not staying:
-            break
-        if len(staying) < len(active):
-            index = torch.tensor(staying)
-            active, stack = active[index], stack.take(index)
-            optimizer.keep(stack, index)
-            augmentation.recipe = optimizer.recipe
-    return fitted
+    run = Run(task, stack, recipe, train, val, observe)
+    saved = slot.load() if slot is not None else None
+    if slot is not None and saved is not None:
+        run.restore(saved)
+        print(f"{slot.path}: goes on after epoch {run.epoch}")
+    while run.goes_on():
+        run.advance()
+        if slot is not None:
+            slot.offer(run.state)
+    return run.fitted
+
+
+class Run:
+    """A training between two epochs: all that the next epoch depends on."""
+
+    def __init__(
+        self,
+        task: Task,
+        stack: Stack,
+        recipe: Recipe,
+        train: Partition,
+        val: Partition,
+        observe: Observer | None,
+    ) -> None:
+        """Begin a training; its epoch 0 is measured."""
+        self.task, self.given, self.recipe = task, stack, recipe
+        self.train, self.val, self.observe = train, val, observe
+        self.epoch = 0
+        self.active = torch.arange(len(stack))
+        self.stack = stack.take(self.active)
+        self.optimizer = OPTIMIZERS[recipe.optimizer](self.stack, recipe)
+        self.augmentation = Augmentation(recipe)
+        self.order = torch.Generator().manual_seed(recipe.seed)
+        first = self._measure(None)
+        self.fitted = Fitted(stack.take(self.active), first, [False] * len(stack), list(first))
+        self._look()
+
+    def goes_on(self) -> bool:
+        """Return whether any member has an epoch left."""
+        return self.epoch < self.recipe.epochs and len(self.active) > 0
+
+    def advance(self) -> None:
+        """Train the active members for an epoch, keep what it improved, let some stop."""
+        running = run_epoch(
+            self.task, self.stack, self.optimizer, self.augmentation, self.train, self.order
+        )
+        self.epoch += 1
+        records = self._measure(running)
+        self._look()
+        first = self.fitted.history[: len(self.given)]
+        staying = _note(self.fitted, self.stack, records, self.recipe.patience, first)
+        if len(staying) < len(self.active):
+            self._keep(torch.tensor(staying, dtype=torch.int64))
+
+    def state(self) -> State:
+        """Return all that `restore` needs, as tensors and numbers."""
+        fitted = self.fitted
+        return {
+            "epoch": self.epoch,
+            "active": self.active,
+            "weights": [weight.detach() for weight in self.stack.parameters()],
+            "optimizer": self.optimizer.state,
+            "streams": [generator.get_state() for generator in self._generators()],
+            "kept": [weight.detach() for weight in fitted.stack.parameters()],
+            "best": _table(fitted.best),
+            "diverged": fitted.diverged,
+            "history": _table(fitted.history),
+            "observed": fitted.observed,
+        }
+
+    def restore(self, state: State) -> None:
+        """Become the training that `state` was taken of."""
+        self.epoch, fitted = state["epoch"], self.fitted
+        self._keep(state["active"])
+        for stack, saved in ((self.stack, state["weights"]), (fitted.stack, state["kept"])):
+            for weight, value in zip(stack.parameters(), saved, strict=True):
+                weight.data.copy_(value)
+        for slot, saved in zip(self.optimizer.state, state["optimizer"], strict=True):
+            for tensor, value in zip(slot, saved, strict=True):
+                tensor.copy_(value)
+        for generator, position in zip(self._generators(), state["streams"], strict=True):
+            generator.set_state(position)
+        fitted.best, fitted.history = _records(state["best"]), _records(state["history"])
+        fitted.diverged, fitted.observed = state["diverged"], state["observed"]
+
+    def _generators(self) -> list[torch.Generator]:
+        return [self.order, *self.augmentation.generators.values()]
+
+    def _keep(self, staying: Tensor) -> None:
+        """Go on with the active members at the places `staying`, int64 (n,)."""
+        self.active, self.stack = self.active[staying], self.stack.take(staying)
+        self.optimizer.keep(self.stack, staying)
+        self.augmentation.recipe = self.optimizer.recipe
+
+    def _measure(self, running: Tensor | None) -> list[Record]:
+        """Return a record per active member; running: the losses of the epoch, float64 (K,)."""
+        on_train = measure(self.task, self.stack, self.train)
+        on_val = measure(self.task, self.stack, self.val)
+        columns = (on_train[0] if running is None else running, *on_train, *on_val)
+        lists = (column.tolist() for column in columns)
+        rows = zip(self.active.tolist(), *lists, strict=True)
+        return [Record(self.epoch, *row) for row in rows]
+
+    def _look(self) -> None:
+        if self.observe is not None:
+            seen = self.observe(self.epoch, self.stack, self.active.tolist())
+            self.fitted.observed.append(seen)
+
+
+def _table(records: Sequence[Record]) -> Tensor:
+    """Return records as float64 (n, 7), which holds their whole numbers exactly."""
+    return torch.tensor([astuple(record) for record in records], dtype=torch.float64)
+
+
+def _records(table: Tensor) -> list[Record]:
+    return [Record(int(epoch), int(member), *row) for epoch, member, *row in table.tolist()]
 
 
 def _note(
@@ -198,18 +299,3 @@ def weight_norms(stack: Stack) -> list[float]:
     """Return the L2 norm of each member's weights, biases left out."""
     squares = sum(layer.weight.double().square().sum(dim=(1, 2)) for layer in stack.layers)
     return [math.sqrt(square) for square in squares.tolist()]  # type: ignore[union-attr]
-
-
-def _records(
-    epoch: int,
-    task: Task,
-    stack: Stack,
-    active: Tensor,
-    train: Partition,
-    val: Partition,
-    running: Tensor | None,
-) -> list[Record]:
-    on_train, on_val = measure(task, stack, train), measure(task, stack, val)
-    columns = (on_train[0] if running is None else running, *on_train, *on_val)
-    rows = zip(active.tolist(), *(column.tolist() for column in columns), strict=True)
-    return [Record(epoch, *row) for row in rows]

@@ -18,6 +18,7 @@ from stages.common.checkpoint import Checkpoint
 from stages.common.network import Stack, count_parameters
 from stages.common.partition import Partition
 from stages.common.recipe import Recipe
+from stages.common.resume import Slot
 from stages.common.schema import Schema
 from stages.common.settings import Finetune
 from stages.common.training import Fitted, Record
@@ -50,7 +51,12 @@ class Transfer:
 
 
 def run(
-    base: Checkpoint, schema: Schema, rows: Partition, val: Partition, settings: Finetune
+    base: Checkpoint,
+    schema: Schema,
+    rows: Partition,
+    val: Partition,
+    settings: Finetune,
+    slot: Slot | None = None,
 ) -> Transfer:
     """Train every arm at once on the second table; compare them on its validation rows."""
     if settings.members > len(base.stack):  # each fine-tuned member continues another one
@@ -60,14 +66,14 @@ def run(
     arms = ways.plan(settings.freeze, base.stack.depth, settings.lr, used["lr"])
     stack = ways.starting_weights(base, schema, arms, members, settings.seed).to(rows.target.device)
     recipe = _recipe(base, arms, settings).to(rows.target.device)
-    scores: list[Tensor] = []
 
-    def observe(epoch: int, stack: Stack, active: list[int]) -> None:
-        now = scores[-1].clone() if scores else torch.zeros(len(recipe.lr), len(val))
+    def observe(epoch: int, stack: Stack, active: list[int]) -> Tensor:
+        now = torch.full((len(recipe.lr), len(val)), torch.nan)  # of members that have stopped
         now[active] = training.row_scores(schema.task, stack, val)
-        scores.append(now)
+        return now
 
-    fitted = training.fit(schema.task, stack, recipe, rows, val, observe)
+    fitted = training.fit(schema.task, stack, recipe, rows, val, observe, slot)
+    scores = _last_known(fitted.observed)
     best = [fitted.best[at : at + members] for at in range(0, len(fitted.best), members)]
     controls = [index for index, arm in enumerate(arms) if arm.scratch]
 
@@ -83,6 +89,14 @@ def run(
     checkpoint = _checkpoint(base, schema, fitted, settings)
     stuck = sum(record.epoch == 0 for record in best[0])
     return Transfer(checkpoint, arms, best, gains, final, ways.keeps_head(base, schema), stuck)
+
+
+def _last_known(scores: Sequence[Tensor]) -> list[Tensor]:
+    """Return the scores (members, rows) after each epoch; who has stopped keeps its last."""
+    known = [scores[0]]
+    for now in scores[1:]:
+        known.append(torch.where(now.isnan(), known[-1], now))
+    return known
 
 
 def _recipe(base: Checkpoint, arms: Sequence[Arm], settings: Finetune) -> Recipe:

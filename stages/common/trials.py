@@ -16,6 +16,7 @@ from stages.common import initialize, space, training
 from stages.common.network import check_budget, count_parameters
 from stages.common.partition import Partition
 from stages.common.recipe import Recipe
+from stages.common.resume import Saves
 from stages.common.schema import Schema
 from stages.common.settings import Model, Search, Train
 from stages.common.space import Point
@@ -50,6 +51,7 @@ def run(
     model: Model,
     train: Train,
     search: Search,
+    saves: Saves | None = None,
 ) -> list[Trial]:
     """Train every point, stack by stack, and return the trials in the order of the points.
 
@@ -58,7 +60,7 @@ def run(
     """
     done: dict[int, Trial] = {}
     sections = [space.apply(point, model, train) for point in points]
-    for indices in _stacks(sections):
+    for number, indices in enumerate(_stacks(sections)):
         models = [sections[index][0] for index in indices]
         trains = [sections[index][1] for index in indices]
         widths = [schema.n_features, *models[0].hidden, schema.n_outputs]
@@ -77,7 +79,8 @@ def run(
         ]
         shared = trains[0].model_dump() | {"epochs": search.epochs, "seed": search.seed}
         recipe = Recipe.of(each, stack.depth, shared).to(rows.target.device)
-        fitted = training.fit(schema.task, stack, recipe, rows, val)
+        slot = saves.slot(f"stack{number}") if saves else None
+        fitted = training.fit(schema.task, stack, recipe, rows, val, slot=slot)
         scores = training.row_scores(schema.task, fitted.stack, val)
         for place, index in enumerate(indices):
             best, diverged = fitted.best[place], fitted.diverged[place]

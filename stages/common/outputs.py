@@ -1,0 +1,80 @@
+"""The outputs of one run of a stage, put in place together at its end.
+
+A run writes each output under a hidden name. When all are there, no input has changed and
+no newer run of the stage has begun, they are renamed; until then the old ones stay. So a
+run that a killed dvc has left behind cannot mix its results into those of the next one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import uuid
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TextIO
+
+from stages.common import files
+from stages.common.errors import UserError
+from stages.common.graph import Declared
+from stages.common.inputs import Inputs
+from stages.common.settings import Settings
+
+STATE = Path("data/resume")  # what outlives a killed run; ignored by Git and DVC
+
+
+@contextlib.contextmanager
+def staged(declared: Declared, settings: Settings) -> Iterator[Declared]:
+    """Give a run the places to write to; put the outputs in place when it ends well.
+
+    Raises UserError when an input has changed or a newer run has begun; nothing is in
+    place then.
+    """
+    begun = Inputs.now(declared, settings)
+    paths = replace(declared, run=uuid.uuid4().hex)
+    with _claim(declared.stage) as claim:
+        _write(claim, paths.run)
+    for output in declared.outputs:  # of runs that were killed
+        for stale in output.parent.glob(files.part(output, "*").name):
+            stale.unlink(missing_ok=True)
+    try:
+        yield paths
+        with _claim(declared.stage) as claim:
+            _require(claim, paths)
+            begun.check()
+            for output in declared.outputs:
+                os.replace(files.part(output, paths.run), output)
+    finally:
+        for output in declared.outputs:
+            files.part(output, paths.run).unlink(missing_ok=True)
+
+
+def check_newest(paths: Declared) -> None:
+    """Raise UserError when a newer run of the same stage has begun."""
+    with _claim(paths.stage) as claim:
+        _require(claim, paths)
+
+
+@contextlib.contextmanager
+def _claim(stage: str) -> Iterator[TextIO]:
+    """Open the file that names the newest run of a stage; one process at a time."""
+    path = STATE / f"{stage}.run"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "a+") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)  # released when the file is closed, also by a kill
+        yield stream
+
+
+def _write(claim: TextIO, run: str) -> None:
+    claim.truncate(0)
+    claim.write(run)
+
+
+def _require(claim: TextIO, paths: Declared) -> None:
+    claim.seek(0)
+    if claim.read() != paths.run:
+        raise UserError(
+            f"a newer run of {paths.stage} has begun: this one ends and leaves the outputs to it"
+        )
