@@ -35,6 +35,10 @@ bench: $(DEV)/installed  ## accuracy over 20 split seeds; time of the pipeline a
 	$(DEV)/bin/python -m tests.benchmarks.accuracy
 	$(DEV)/bin/python -m tests.benchmarks.duration
 
+.PHONY: verify-emulated
+verify-emulated: $(RUN)/installed  ## the same bytes on emulated processors of Intel and AMD
+	$(RUN)/bin/python -m tests.emulation
+
 .PHONY: experiments
 experiments: $(RUN)/installed  ## compare the experiments by validation figures
 	@$(RUN)/bin/python -m dvc exp show --no-pager --only-changed --hide-failed --drop \
