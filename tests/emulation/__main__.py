@@ -24,6 +24,9 @@ def main() -> int:
     if lacking := processors.lacking():
         print(f"error: {lacking}", file=sys.stderr)
         return 2
+    if given.change:
+        print("runs", *given.change, "compared with the native run with all settings")
+    print("this takes two to three minutes", flush=True)
     reference, others = _run(given.change)
     lines, same = comparison.report(reference, others)
     print("\n".join(lines))
@@ -40,10 +43,8 @@ def _run(change: list[str]) -> tuple[Result, dict[str, Result]]:
     with ThreadPoolExecutor(AT_ONCE) as pool:
         running = [pool.submit(processors.run, *job) for job in jobs]
         reference = pool.submit(processors.run, processors.NATIVE)
-        what = " ".join(["", *change])
         others = {
-            f"{processor}{what}": each.result()
-            for (processor, _), each in zip(jobs, running, strict=True)
+            processor: each.result() for (processor, _), each in zip(jobs, running, strict=True)
         }
         return reference.result(), others
 
@@ -69,6 +70,9 @@ def _arguments() -> argparse.Namespace:
         help="the same with another value of a setting",
     )
     given = parser.parse_args()
+    for pair in given.other:
+        if pair.partition("=")[0] not in names or "=" not in pair:
+            parser.error(f"--with {pair}: give NAME=VALUE, NAME one of {', '.join(names)}")
     given.change = [f"--without={name}" for name in given.without]
     given.change += [f"--with={pair}" for pair in given.other]
     return given

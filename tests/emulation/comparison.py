@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 
@@ -41,54 +41,46 @@ def operations(result: Result) -> list[str]:
     return sorted({call.split()[0] for calls in result.calls.values() for call in calls})
 
 
-def first_difference(reference: Result, other: Result) -> str:
-    """Return where the calls of two results part, in words; nothing when they do not.
+def changed_operations(reference: Result, other: Result) -> list[tuple[str, str]]:
+    """Return each call of the reference that has not its like, as (operation, words).
 
-    Its inputs were still the same: this operation, or what it read from outside torch, is
-    the cause, and all later differences may be its consequences.
+    The words say where it is. What the first call was given was still the same: this
+    operation, or what it read from outside torch, is the cause of all others.
     """
+    changed = []
     for step, calls in reference.calls.items():
-        pairs = itertools.zip_longest(calls, other.calls[step], fillvalue="the end")
+        pairs = itertools.zip_longest(calls, other.calls[step], fillvalue="nothing")
         for number, (mine, theirs) in enumerate(pairs, start=1):
+            name, instead = mine.split()[0], theirs.split()[0]
+            what = "other bytes" if name == instead else f"{instead} in its place"
             if mine != theirs:
-                name, instead = mine.split()[0], theirs.split()[0]
-                what = f"{name} gives other bytes" if name == instead else f"{name}, {instead}"
-                return f"call {number} of {len(calls)} in {step}: {what}"
-    return ""
-
-
-def changed_operations(reference: Result, other: Result) -> set[str]:
-    """Return the operations of which at least one call gave other bytes or did not run."""
-    return {
-        call.split()[0]
-        for step, calls in reference.calls.items()
-        for call, theirs in itertools.zip_longest(calls, other.calls[step], fillvalue="the end")
-        if call != theirs
-    }
+                changed.append((name, f"{name}, call {number} of {len(calls)} in {step}: {what}"))
+    return changed
 
 
 def report(reference: Result, others: Mapping[str, Result]) -> tuple[list[str], bool]:
     """Return the comparison of each named result with the reference as lines; is all the same?"""
     wrong = {label: set(differing(reference, other)) for label, other in others.items()}
-    lines = [f"{'':22}{'md5':12}" + "".join(f"{label:20}" for label in others)]
+    lines = [_row("", "md5", others)]
     for step, outputs in reference.outputs.items():
-        together = hashlib.md5("".join(outputs.values()).encode(), usedforsecurity=False)
-        cells = [
-            f"{sum((step, path) in wrong[label] for path in outputs)} of {len(outputs)} differ"
-            for label in others
-        ]
-        shown = ["same" if cell.startswith("0 ") else cell for cell in cells]
-        columns = "".join(f"{cell:20}" for cell in shown)
-        lines.append(f"{step:22}{together.hexdigest()[:8]:12}{columns}".rstrip())
+        if outputs:  # a run that was killed has none
+            counts = [sum((step, path) in places for path in outputs) for places in wrong.values()]
+            together = hashlib.md5("".join(outputs.values()).encode(), usedforsecurity=False)
+            words = [f"{count} of {len(outputs)} differ" if count else "same" for count in counts]
+            lines.append(_row(step, together.hexdigest()[:8], words))
     calls = sum(map(len, reference.calls.values()))
     lines.append(f"{len(operations(reference))} operations compared in {calls} calls")
-    for label, other in others.items():
-        if first := first_difference(reference, other):
-            changed = len(changed_operations(reference, other))
-            lines.append(f"{label}: {changed} operations differ, from {first}")
+    changed = {label: changed_operations(reference, other) for label, other in others.items()}
+    for label, found in changed.items():
+        if found:
+            count = len({name for name, _ in found})
+            lines.append(f"{label}: {count} operations differ, first {found[0][1]}")
     failed = {place for places in wrong.values() for place in places}
     total = sum(map(len, reference.outputs.values()))
     names = ", ".join([f"native ({reference.processor})", *others])
     lines.append(f"{total - len(failed)} of {total} outputs the same bytes on {names}")
-    same = all(not first_difference(reference, other) for other in others.values())
-    return lines, same and not failed
+    return lines, not failed and not any(changed.values())
+
+
+def _row(step: str, md5: str, cells: Iterable[str]) -> str:
+    return f"{step:22}{md5:12}{''.join(f'{cell:16}' for cell in cells)}".rstrip()
