@@ -44,8 +44,10 @@ def staged(declared: Declared, settings: Settings) -> Iterator[Declared]:
         with _claim(declared.stage) as claim:
             _require(claim, paths)
             begun.check()
-            for output in declared.outputs:
-                os.replace(files.part(output, paths.run), output)
+            written = {files.part(output, paths.run): output for output in declared.outputs}
+            assert all(place.is_file() for place in written), "an output was not written"
+            for place, output in written.items():
+                os.replace(place, output)
     finally:
         for output in declared.outputs:
             files.part(output, paths.run).unlink(missing_ok=True)
