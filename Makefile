@@ -31,9 +31,14 @@ format: $(DEV)/installed  ## put the code into the one format
 	$(DEV)/bin/python -m ruff check --fix .
 
 .PHONY: bench
-bench: $(DEV)/installed  ## accuracy over 20 split seeds; time of the pipeline and of a stack
+bench: $(DEV)/installed  ## accuracy over 20 split seeds; time of the pipeline, of a stack, of the promises
 	$(DEV)/bin/python -m tests.benchmarks.accuracy
 	$(DEV)/bin/python -m tests.benchmarks.duration
+	$(DEV)/bin/python -m tests.benchmarks.arithmetic
+
+.PHONY: chaos
+chaos: $(DEV)/installed  ## kill the pipeline at 200 random instants; it must end with the same bytes
+	$(DEV)/bin/python -m tests.chaos
 
 .PHONY: experiments
 experiments: $(RUN)/installed  ## compare the experiments by validation figures

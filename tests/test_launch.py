@@ -210,7 +210,11 @@ def test_a_network_that_does_not_fit_into_memory_is_the_users_error(capsys):
 @pytest.mark.parametrize(
     ("signum", "status", "message"),
     [
-        (signal.SIGTERM, 143, ""),
+        (
+            signal.SIGTERM,
+            143,
+            "error: terminated: nothing was recorded, run the same command again\n",
+        ),
         (
             signal.SIGINT,
             130,
@@ -249,6 +253,21 @@ def test_a_stopped_command_has_a_status_other_than_0_and_leaves_no_half_file(
     assert (process.returncode, said) == (status, message)
     assert [path.name for path in tmp_path.iterdir()] == ["a.bin"]
     assert (tmp_path / "a.bin").read_text() == "old"
+
+
+def test_a_signal_while_modules_are_imported_is_answered_in_a_line():
+    code = (
+        "import runpy, sys\n"
+        "class Signalled:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'pydantic': raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Signalled())\n"
+        "sys.argv = ['stages.train']\n"
+        "runpy.run_module('stages.train', run_name='__main__')\n"
+    )
+    ended = python(ROOT, "-B", "-c", code)
+    said = "error: interrupted: nothing was recorded, run the same command again\n"
+    assert (ended.returncode, ended.stderr) == (130, said)
 
 
 def test_importing_any_module_does_nothing_that_can_be_seen(tmp_path):

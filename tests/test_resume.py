@@ -7,7 +7,8 @@ import json
 import math
 import random
 import shutil
-from dataclasses import replace
+import time
+from typing import Any
 
 import pytest
 import torch
@@ -24,23 +25,18 @@ STATE = {"epoch": 3, "weights": [torch.arange(4.0)], "flags": [True, False]}
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """A stage `bake` without outputs, whose newest run is `now`."""
+    """A stage `bake` that has not been run."""
     stage = {"cmd": "", "deps": ["flour.csv"], "params": ["train"], "outs": ["bread.pt"]}
     (tmp_path / "dvc.yaml").write_text(json.dumps({"stages": {"bake": stage}}))
     shutil.copy(ROOT / "params.yaml", tmp_path)
     (tmp_path / "flour.csv").write_text("flour")
     monkeypatch.chdir(tmp_path)
-    begin("now")
     return tmp_path
 
 
-def begin(run: str) -> None:
-    """Claim the stage for a run, as `outputs.staged` does."""
-    files.write_bytes(outputs.STATE / "bake.run", run.encode())
-
-
-def saves(run: str = "now") -> Saves:
-    return Saves(replace(Declared.read("bake"), run=run), params.load())
+def saves() -> Saves:
+    """Those of a new run."""
+    return Saves(outputs.begin(Declared.read("bake")), params.load())
 
 
 def saved(name: str = "oven") -> Saves:
@@ -116,7 +112,7 @@ def test_saves_take_a_small_share_of_the_time(folder, monkeypatch):
         now[0] += 0.01
         saves_at.append(now[0])
 
-    monkeypatch.setattr(resume.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(time, "perf_counter", lambda: now[0])
     found = saves()
     slot = found.slot("oven")
     monkeypatch.setattr(files, "write_bytes", slow)
@@ -149,7 +145,7 @@ def test_a_state_that_cannot_be_written_ends_no_run_and_is_said_once(folder, cap
 
 def test_an_orphan_ends_at_its_next_save(folder):
     orphan = saves()
-    begin("later")
+    saves()
     with pytest.raises(UserError, match="a newer run of bake has begun"):
         orphan.write(orphan.slot("oven").path, STATE)
 
@@ -171,11 +167,14 @@ def observe(epoch, stack, members):
     return torch.tensor([[epoch, member] for member in members]) + stack.layers[0].weight.sum() * 0
 
 
+def weights(fitted: Fitted) -> list[bytes]:
+    return [weight.detach().numpy().tobytes() for weight in fitted.stack.parameters()]
+
+
 def same(ours: Fitted, theirs: Fitted) -> bool:
-    pairs = zip(ours.stack.parameters(), theirs.stack.parameters(), strict=True)
     seen = zip(ours.observed, theirs.observed, strict=True)
     return (
-        all(a.detach().numpy().tobytes() == b.detach().numpy().tobytes() for a, b in pairs)
+        weights(ours) == weights(theirs)
         and all(torch.equal(a, b) for a, b in seen)
         and repr((ours.best, ours.diverged, ours.history))
         == repr((theirs.best, theirs.diverged, theirs.history))
@@ -200,7 +199,7 @@ def test_a_training_killed_after_any_epoch_ends_with_the_same_bytes(make_recipe,
     )
     keys = [(0, member) for member in range(4)]
     stack = initialize.stack([6, 8, 7, 3], "tanh", keys, ["default"] * 4, [(0, 1)] * 4, [0.1] * 4)
-    given = "classification", stack, recipe, train, val, observe
+    given: tuple[Any, ...] = ("classification", stack, recipe, train, val, observe)
     whole = training.fit(*given)
     assert whole.diverged == [False, False, True, False]
     assert {len(seen) for seen in whole.observed} >= {4, 2}, "some members stop"
@@ -226,16 +225,7 @@ def test_fit_goes_on_from_its_slot_and_says_so(folder, make_recipe, blobs, capsy
         run.advance()
     found = saves()
     found.write(found.slot("oven").path, run.state())
-    epochs = []
-    again = training.fit(
-        "classification",
-        stack,
-        recipe,
-        train,
-        val,
-        lambda epoch, stack, members: (epochs.append(epoch), torch.empty(0))[1],
-        saves().slot("oven"),
-    )
+    again = training.fit("classification", stack, recipe, train, val, slot=saves().slot("oven"))
     assert again.history == whole.history
-    assert epochs == [0, 5, 6]
+    assert weights(again) == weights(whole)
     assert capsys.readouterr().out == "data/resume/bake/oven.pt: goes on after epoch 4\n"

@@ -55,7 +55,8 @@ def draw(generator: random.Random, stage: str, measured: Measured) -> Kill:
         return Kill(target, how, int(LARGEST ** generator.random()))
     target = generator.choice([target, "all"])
     name = generator.choice(["SIGKILL", "SIGKILL", "SIGTERM", "SIGINT"])
-    return Kill(target, name, generator.random() * measured.seconds * 1.05)
+    late = generator.random() ** 0.5  # training comes after the imports
+    return Kill(target, name, late * measured.seconds)
 
 
 def start(folder: Path, command: list[str], plan: dict[str, object]) -> subprocess.Popen[bytes]:
@@ -72,8 +73,12 @@ def start(folder: Path, command: list[str], plan: dict[str, object]) -> subproce
     )
 
 
-def run_killed(folder: Path, command: list[str], kill: Kill) -> int:
-    """Run a command that is killed; return its exit status. What it leaves behind runs on."""
+def run_killed(folder: Path, command: list[str], kill: Kill) -> subprocess.Popen[bytes]:
+    """Run a command that is killed and return it, ended. What it leaves behind runs on.
+
+    An orphan prints into the pipe of the process that is returned: as long as it is kept,
+    printing does not end the orphan.
+    """
     hooked = kill.how in ("operation", "size")
     plan = {"target": kill.target, kill.how: kill.instant} if hooked else {}
     process = start(folder, command, plan)
@@ -81,14 +86,13 @@ def run_killed(folder: Path, command: list[str], kill: Kill) -> int:
         time.sleep(kill.instant)
         send(process, kill.target, getattr(signal, kill.how))
     deadline = time.monotonic() + PATIENCE
-    # An orphan keeps the pipe open: its output is drained, its end is not waited for.
     assert process.stdout is not None
     os.set_blocking(process.stdout.fileno(), False)
     while process.poll() is None:
         assert time.monotonic() < deadline, "hangs"
         process.stdout.read()
         time.sleep(0.01)
-    return process.returncode
+    return process
 
 
 def send(process: subprocess.Popen[bytes], target: str, signum: int) -> None:
@@ -124,13 +128,13 @@ def _works_in(process: psutil.Process, folder: Path) -> bool:
 
 def _children(pid: int) -> list[psutil.Process]:
     try:
-        return psutil.Process(pid).children(recursive=True)
+        return list(psutil.Process(pid).children(recursive=True))
     except psutil.NoSuchProcess:
         return []
 
 
 def _words(process: psutil.Process) -> list[str]:
     try:
-        return process.cmdline()
+        return list(process.cmdline())
     except psutil.Error:
         return []

@@ -9,6 +9,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from stages.common import params
 from tests.chaos import kills
 from tests.chaos.kills import Kill, Measured
 from tests.project import commit, copy_project, dvc, override
@@ -141,8 +142,6 @@ def count(folder: Path, stage: str, target: str) -> int:
 
 def choose(folder: Path, stage: str, variant: int) -> None:
     """Put one of the two settings of a stage into params.yaml, as an editor would."""
-    from stages.common import params
-
     setting, *values = OTHER[stage]
     section, key = setting.split(".")
     path = folder / "params.yaml"
@@ -166,10 +165,11 @@ def run(project: Project, trial: Trial) -> Result:
     result = Result(trial)
     folder = project.folder.parent / f"run{trial.number}"
     shutil.copytree(project.folder, folder, symlinks=True)
+    killed = []
     try:
         for kill, variant, torn in zip(trial.kills, trial.variants, trial.torn, strict=False):
             choose(folder, trial.stage, variant)
-            kills.run_killed(folder, command(trial.stage), kill)
+            killed.append(kills.run_killed(folder, command(trial.stage), kill))
             tear(folder, torn, trial.number)
         choose(folder, trial.stage, trial.variants[-1])
         finished = finish(folder, trial.stage)
