@@ -81,8 +81,8 @@ def main() -> None:
         os.chdir(folder)
         without, with_saves = resume_seconds()
         print(
-            f"training of the base model: {without:.2f} s without resume states, {with_saves:.2f} s "
-            f"with them: ratio {with_saves / without:.3f}"
+            f"training of the base model: {without:.2f} s without resume states, "
+            f"{with_saves:.2f} s with them: ratio {with_saves / without:.3f}"
         )
 
 

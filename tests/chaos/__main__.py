@@ -17,9 +17,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tests.chaos.trials import Trial, prepare, run
-
-WORKERS = 2
+from tests.chaos.trials import WORKERS, Trial, prepare, run
 
 
 def main() -> int:

@@ -1,9 +1,11 @@
 """Kills this process at a planned instant; Python imports it at the start when it is on the path.
 
-CHAOS is a JSON object: `target`, the module after `python -m`, and one of
-  operation  N  SIGKILL before the Nth file operation (open to write, rename, remove, mkdir)
-  size       N  die in the middle of the write that makes a file longer than N bytes
-  count   PATH  kill nothing; write the number of file operations to PATH at the end
+CHAOS is a JSON object:
+  target     the module after `python -m` that is hit
+  operation  N: SIGKILL before the Nth file operation (open to write, rename, remove, mkdir)
+  size       N: die in the middle of the write that makes a file longer than N bytes
+or
+  count      a folder: kill nothing; every module writes the number of its operations there
 """
 
 import atexit
@@ -36,7 +38,7 @@ def act(plan):
 
     def write():
         total = seen
-        with open(plan["count"], "w") as stream:
+        with open(os.path.join(plan["count"], sys.orig_argv[2]), "w") as stream:
             stream.write(str(total))
 
     if "count" in plan:
@@ -45,5 +47,9 @@ def act(plan):
 
 
 given = json.loads(os.environ.get("CHAOS", "{}"))
-if given and sys.orig_argv[1:3] == ["-m", given["target"]]:
+if (
+    given
+    and sys.orig_argv[1:2] == ["-m"]
+    and sys.orig_argv[2] == given.get("target", sys.orig_argv[2])
+):
     act(given)
