@@ -12,6 +12,7 @@ export PATH := $(CURDIR)/$(DEV)/bin:$(CURDIR)/$(RUN)/bin:$(PATH)
 
 .PHONY: all
 all: repository $(RUN)/installed  ## build the environment, run the whole pipeline, show the figures
+	@$(RUN)/bin/python -m stages.verify --mend
 	$(RUN)/bin/python -m dvc repro $(if $(wildcard data/models/base.pt),,--force)
 	@$(RUN)/bin/python -m stages.report
 
@@ -40,6 +41,10 @@ bench: $(DEV)/installed  ## accuracy over 20 split seeds; time of the pipeline, 
 chaos: $(DEV)/installed  ## kill the pipeline at 200 random instants; it must end with the same bytes
 	$(DEV)/bin/python -m tests.chaos
 
+.PHONY: verify
+verify: repository $(RUN)/installed  ## rebuild the committed state from nothing, compare it with dvc.lock
+	@$(RUN)/bin/python -m stages.verify
+
 .PHONY: experiments
 experiments: $(RUN)/installed  ## compare the experiments by validation figures
 	@$(RUN)/bin/python -m dvc exp show --no-pager --only-changed --hide-failed --drop \
@@ -59,7 +64,7 @@ clean:  ## remove everything that make made, but not the DVC cache
 
 .PHONY: help
 help:  ## show this list
-	@sed -n 's/^\([a-z]*\):.*  ## \(.*\)/make \1\t\2/p' Makefile | expand -t 20
+	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/make \1\t\2/p' Makefile | expand -t 20
 
 # The stages need only the runtime environment; the tools of development are laid over it,
 # so that what they bring along (SciPy) is never seen by a stage.

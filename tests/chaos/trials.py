@@ -14,6 +14,7 @@ from stages.common import params
 from tests.chaos import kills
 from tests.chaos.kills import Kill, Measured
 from tests.project import commit, copy_project, dvc, override
+from tests.project import run as run_whole
 
 WORKERS = 2
 STAGES = ("preprocess", "train", "finetune", "evaluate", "search")
@@ -170,6 +171,7 @@ def run(project: Project, trial: Trial) -> Result:
             killed.append(kills.run_killed(folder, command(trial.stage), kill))
             tear(folder, torn, trial.number)
         choose(folder, trial.stage, trial.variants[-1])
+        run_whole(folder, "python", "-m", "stages.verify", "--mend")  # as `make` does
         status, printed = finish(folder, trial.stage)
         result.resumed = "goes on after epoch" in printed
         result.ignored = ": ignored" in printed
