@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
+from statistics import fmean
 
 from stages.common import files
 from stages.common.health import Health
@@ -57,4 +58,4 @@ def overfit_epoch(history: Sequence[Record], best: Record) -> int | None:
 def _mean(values: Sequence[float]) -> float:
     """Return the mean of the finite values; NaN when there is none."""
     finite = [value for value in values if math.isfinite(value)]
-    return sum(finite) / len(finite) if finite else math.nan
+    return fmean(finite) if finite else math.nan

@@ -50,7 +50,7 @@ def stack(
 def _gain(activation: str, negative_slope: float) -> float:
     """Return what keeps the spread of signals through an activation (He et al. 2015, LeCun)."""
     if activation == "leaky_relu":
-        return math.sqrt(2 / (1 + negative_slope**2))
+        return math.sqrt(2 / (1 + negative_slope * negative_slope))
     return {"relu": math.sqrt(2.0), "tanh": 5 / 3}.get(activation, 1.0)
 
 

@@ -15,7 +15,7 @@ RESAMPLES = 2000
 
 def wilson(correct: int, rows: int) -> tuple[float, float]:
     """Return the score interval of the share correct / rows (Wilson 1927); within 0 and 1."""
-    share, z2 = correct / rows, Z95**2
+    share, z2 = correct / rows, Z95 * Z95
     middle = (share + z2 / (2 * rows)) / (1 + z2 / rows)
     half = Z95 / (1 + z2 / rows) * math.sqrt(share * (1 - share) / rows + z2 / (4 * rows**2))
     return max(0.0, middle - half), min(1.0, middle + half)

@@ -81,7 +81,7 @@ def write_effects(path: Path, trials: Sequence[Trial], space: Space) -> None:
             same = values[0] == values[-1]
             label = _cell(values[0]) if same else f"{values[0]} to {values[-1]}"
             rows.append(
-                [f"{section}.{key}", label, len(band), sum(scores) / len(band), max(scores)]
+                [f"{section}.{key}", label, len(band), statistics.fmean(scores), max(scores)]
             )
     files.write_csv(path, ("setting", "value", "trials", "mean_val_score", "best_val_score"), rows)
 
