@@ -45,6 +45,10 @@ chaos: $(DEV)/installed  ## kill the pipeline at 200 random instants; it must en
 verify: repository $(RUN)/installed  ## rebuild the committed state from nothing, compare it with dvc.lock
 	@$(RUN)/bin/python -m stages.verify
 
+.PHONY: verify-emulated
+verify-emulated: $(RUN)/installed  ## the same bytes on emulated processors of Intel and AMD
+	$(RUN)/bin/python -m tests.emulation
+
 .PHONY: experiments
 experiments: $(RUN)/installed  ## compare the experiments by validation figures
 	@$(RUN)/bin/python -m dvc exp show --no-pager --only-changed --hide-failed --drop \

@@ -6,6 +6,12 @@ import ast
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
+STAGES = ("preprocess", "train", "finetune", "evaluate", "search", "predict")
+
+
+def of_stages() -> list[str]:
+    """Return the project files that the stages and `predict` read, sorted."""
+    return sorted(set().union(*(closure(f"stages/{stage}.py") for stage in STAGES)))
 
 
 def closure(path: str) -> set[str]:
