@@ -12,6 +12,7 @@ export PATH := $(CURDIR)/$(DEV)/bin:$(CURDIR)/$(RUN)/bin:$(PATH)
 
 .PHONY: all
 all: repository $(RUN)/installed  ## build the environment, run the whole pipeline, show the figures
+	@$(RUN)/bin/python -m stages.verify --mend
 	$(RUN)/bin/python -m dvc repro $(if $(wildcard data/models/base.pt),,--force)
 	@$(RUN)/bin/python -m stages.report
 
@@ -31,9 +32,18 @@ format: $(DEV)/installed  ## put the code into the one format
 	$(DEV)/bin/python -m ruff check --fix .
 
 .PHONY: bench
-bench: $(DEV)/installed  ## accuracy over 20 split seeds; time of the pipeline and of a stack
+bench: $(DEV)/installed  ## accuracy over 20 split seeds; time of the pipeline, of a stack, of the promises
 	$(DEV)/bin/python -m tests.benchmarks.accuracy
 	$(DEV)/bin/python -m tests.benchmarks.duration
+	$(DEV)/bin/python -m tests.benchmarks.arithmetic
+
+.PHONY: chaos
+chaos: $(DEV)/installed  ## kill the pipeline at 200 random instants; it must end with the same bytes
+	$(DEV)/bin/python -m tests.chaos
+
+.PHONY: verify
+verify: repository $(RUN)/installed  ## rebuild the committed state from nothing, compare it with dvc.lock
+	@$(RUN)/bin/python -m stages.verify
 
 .PHONY: verify-emulated
 verify-emulated: $(RUN)/installed  ## the same bytes on emulated processors of Intel and AMD
@@ -58,7 +68,7 @@ clean:  ## remove everything that make made, but not the DVC cache
 
 .PHONY: help
 help:  ## show this list
-	@sed -n 's/^\([a-z]*\):.*  ## \(.*\)/make \1\t\2/p' Makefile | expand -t 20
+	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/make \1\t\2/p' Makefile | expand -t 20
 
 # The stages need only the runtime environment; the tools of development are laid over it,
 # so that what they bring along (SciPy) is never seen by a stage.

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from stages.common.graph import Declared
+from typing import TYPE_CHECKING
+
 from stages.common.launch import launch
-from stages.common.settings import Settings
+
+if TYPE_CHECKING:
+    from stages.common.graph import Declared
+    from stages.common.settings import Settings
 
 
 def finetune(settings: Settings, paths: Declared) -> None:

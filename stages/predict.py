@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from stages.common.graph import Declared
 from stages.common.launch import command
-from stages.common.settings import Settings
+
+if TYPE_CHECKING:
+    from stages.common.graph import Declared
+    from stages.common.settings import Settings
 
 
 def predict(settings: Settings, paths: Declared, new: Path, output: Path, model: str) -> None:

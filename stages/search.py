@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
-from stages.common.graph import Declared
 from stages.common.launch import command, launch
-from stages.common.settings import Settings
+
+if TYPE_CHECKING:
+    from stages.common.graph import Declared
+    from stages.common.settings import Settings
 
 
 def search(settings: Settings, paths: Declared) -> None:

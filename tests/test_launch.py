@@ -15,9 +15,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from stages.common import files
 from stages.common.errors import UserError, located
 from stages.common.graph import Declared
-from stages.common.launch import guard, launch
+from stages.common.launch import command, guard, launch
 from stages.common.settings import Settings
 from tests.imports import ROOT
 
@@ -103,15 +104,42 @@ def test_a_command_outside_the_projects_folder_says_so(tmp_path, monkeypatch, ca
     assert re.fullmatch(r"error: params\.yaml: not in this folder; run .*\n", shown)
 
 
-def test_a_stage_gets_the_checked_settings_and_its_declared_files(monkeypatch):
-    monkeypatch.chdir(ROOT)
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A folder with the project's graph and settings, nothing else; the working directory."""
+    for name in ("dvc.yaml", "params.yaml"):
+        shutil.copy(ROOT / name, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_a_stage_gets_the_checked_settings_and_its_declared_files(folder):
     given = []
+
+    def run(settings, paths):
+        given.append((settings, paths))
+        for output in paths.outputs:
+            files.write_bytes(paths(str(output)), output.name.encode())
+            assert not output.exists()
+
     with pytest.raises(SystemExit) as left:
-        launch("train", lambda *both: given.append(both))
+        launch("train", run)
     assert left.value.code == 0
     ((settings, paths),) = given
     assert isinstance(settings, Settings)
-    assert paths == Declared.read("train")
+    declared = Declared.read("train")
+    assert (paths.inputs, paths.outputs) == (declared.inputs, declared.outputs)
+    assert all(output.read_bytes() == output.name.encode() for output in declared.outputs)
+
+
+def test_a_command_reads_the_finished_files_and_puts_nothing_in_place(folder):
+    before = sorted(folder.rglob("*"))
+    given = []
+    with pytest.raises(SystemExit) as left:
+        command("train", lambda settings, paths: given.append(paths))
+    assert left.value.code == 0
+    assert given == [Declared.read("train")]
+    assert sorted(folder.rglob("*")) == before
 
 
 @pytest.mark.parametrize(("mode", "shown"), [("portable", "COMPATIBLE"), ("fast", "None")])
@@ -122,8 +150,8 @@ def test_the_arithmetic_of_params_yaml_is_set_before_the_stage_runs(tmp_path, mo
     (tmp_path / "params.yaml").write_text(chosen)
     code = (
         f"import os, sys; sys.path.insert(0, {str(ROOT)!r})\n"
-        "from stages.common.launch import launch\n"
-        "launch('train', lambda settings, paths: print(os.environ.get('MKL_CBWR')))\n"
+        "from stages.common.launch import command\n"
+        "command('train', lambda settings, paths: print(os.environ.get('MKL_CBWR')))\n"
     )
     ended = python(tmp_path, "-B", "-c", code)
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, f"{shown}\n", "")
@@ -182,7 +210,11 @@ def test_a_network_that_does_not_fit_into_memory_is_the_users_error(capsys):
 @pytest.mark.parametrize(
     ("signum", "status", "message"),
     [
-        (signal.SIGTERM, 143, ""),
+        (
+            signal.SIGTERM,
+            143,
+            "error: terminated: nothing was recorded, run the same command again\n",
+        ),
         (
             signal.SIGINT,
             130,
@@ -221,6 +253,21 @@ def test_a_stopped_command_has_a_status_other_than_0_and_leaves_no_half_file(
     assert (process.returncode, said) == (status, message)
     assert [path.name for path in tmp_path.iterdir()] == ["a.bin"]
     assert (tmp_path / "a.bin").read_text() == "old"
+
+
+def test_a_signal_while_modules_are_imported_is_answered_in_a_line():
+    code = (
+        "import runpy, sys\n"
+        "class Signalled:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'pydantic': raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Signalled())\n"
+        "sys.argv = ['stages.train']\n"
+        "runpy.run_module('stages.train', run_name='__main__')\n"
+    )
+    ended = python(ROOT, "-B", "-c", code)
+    said = "error: interrupted: nothing was recorded, run the same command again\n"
+    assert (ended.returncode, ended.stderr) == (130, said)
 
 
 def test_importing_any_module_does_nothing_that_can_be_seen(tmp_path):

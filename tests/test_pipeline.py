@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.conftest import ROOT
+from tests.project import commit, copy_project, dvc, override, run
 
 SMALL = [
     "train.epochs=3",
@@ -26,45 +24,6 @@ SMALL = [
 OUTPUTS = ["data/tensors", "data/models", "metrics"]
 
 
-def environment() -> dict[str, str]:
-    """The runtime environment first on PATH: stages must not need the tools of development."""
-    programs = [ROOT / ".venv" / "bin", Path(sys.executable).parent]
-    path = os.pathsep.join([*map(str, programs), os.environ["PATH"]])
-    return {
-        **os.environ,
-        "PATH": path,
-        "GIT_AUTHOR_NAME": "tester",
-        "GIT_AUTHOR_EMAIL": "tester@example.com",
-        "GIT_COMMITTER_NAME": "tester",
-        "GIT_COMMITTER_EMAIL": "tester@example.com",
-        "GIT_CONFIG_GLOBAL": os.devnull,
-    }
-
-
-def run(folder: Path, *command: str, status: int = 0) -> str:
-    """Run a command in a clone; return what it printed, both streams."""
-    done = subprocess.run(
-        command,
-        cwd=folder,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-        stdin=subprocess.DEVNULL,
-    )
-    printed = done.stdout + done.stderr
-    assert done.returncode == status, printed
-    return printed
-
-
-def dvc(folder: Path, *arguments: str, status: int = 0) -> str:
-    return run(folder, "python", "-m", "dvc", *arguments, status=status)
-
-
-def override(*settings: str) -> list[str]:
-    return [word for setting in settings for word in ("-S", setting)]
-
-
 def read(folder: Path, stage: str) -> dict[str, Any]:
     content: dict[str, Any] = json.loads((folder / "metrics" / f"{stage}.json").read_text())
     return content
@@ -74,23 +33,12 @@ def read(folder: Path, stage: str) -> dict[str, Any]:
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A committed clone of the working tree with small settings, its pipeline run once."""
     folder = tmp_path_factory.mktemp("clone of it") / "tabline"  # a space in the path on purpose
-    listed = run(ROOT, "git", "ls-files", "--cached", "--others", "--exclude-standard")
-    for name in listed.splitlines():
-        if (ROOT / name).is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, folder / name)
-    run(folder, "git", "init", "--quiet")
-    commit(folder)
+    copy_project(folder)
     dvc(folder, "exp", "run", *override(*SMALL))
     changed = run(folder, "git", "diff", "--numstat", "params.yaml").split()[:2]
     assert changed == [str(len(SMALL))] * 2, "an override must be a one-line diff"
     commit(folder)
     return folder
-
-
-def commit(folder: Path) -> None:
-    run(folder, "git", "add", "--all")
-    run(folder, "git", "commit", "--quiet", "--message", "state")
 
 
 @pytest.fixture

@@ -7,10 +7,12 @@ import io
 import re
 
 import pytest
+from ruamel.yaml import YAML
 
 from stages import report
 from stages.common import params
 from stages.common.errors import UserError
+from stages.verification.comparison import WIDTH
 from tests.conftest import ROOT
 
 README = (ROOT / "README.md").read_text()
@@ -56,3 +58,23 @@ def test_every_file_that_a_page_names_exists(page: str) -> None:
 def test_every_row_of_the_ideas_is_there() -> None:
     rows = re.findall(r"^\| (E?\d+) \|", (ROOT / "docs/ideas.md").read_text(), re.MULTILINE)
     assert rows == [*map(str, range(1, 66)), *(f"E{number}" for number in range(1, 32))]
+
+
+def test_the_table_of_verify_has_what_dvc_lock_records() -> None:
+    block = re.search(r"<!-- verify -->\n```\n(.*?)```", README, re.DOTALL)
+    assert block
+    header, *rows, inputs, closing = block[1].splitlines()
+    assert header.split() == ["stage", "output", "recorded", "rebuilt"]
+    stages = YAML(typ="safe").load(ROOT / "dvc.lock")["stages"]
+    recorded = {
+        (stage, out["path"], out["md5"][:WIDTH])
+        for stage, content in stages.items()
+        for out in content["outs"]
+    }
+    cells = [row.split() for row in rows]
+    assert {(stage, path, md5) for stage, path, md5, _, _ in cells} == recorded
+    assert all((rebuilt, verdict) == (md5, "same") for _, _, md5, rebuilt, verdict in cells)
+    count = sum(len(content["deps"]) for content in stages.values())
+    count += sum(len(keys) for content in stages.values() for keys in content["params"].values())
+    assert inputs == f"{count} of {count} recorded inputs are the same"
+    assert closing.startswith(f"{len(rows)} of {len(rows)} outputs are the same bytes")

@@ -182,7 +182,7 @@ def test_only_settings_of_the_whole_stack_part_the_trials(name, values, stacks, 
     sizes = []
     real = training.fit
 
-    def fit(task, stack, *rest):
+    def fit(task, stack, *rest, slot):
         sizes.append(len(stack))
         return real(task, stack, *rest)
 

@@ -2,7 +2,8 @@
 
 Exit status: 0 done; 2 the user has something to mend; 130 interrupted (Ctrl-C);
 143 terminated. torch is imported only after the settings have been checked, so a
-mistyped key is reported in a fraction of a second.
+mistyped key is reported in a fraction of a second. Everything else is imported under
+`guard`, so that a signal during the imports is answered in a line, too.
 """
 
 from __future__ import annotations
@@ -14,17 +15,22 @@ import signal
 import sys
 from collections.abc import Callable
 from types import FrameType
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
-from stages.common import arithmetic, outputs, params, resume
 from stages.common.errors import UserError
-from stages.common.graph import Declared
-from stages.common.settings import Settings
+
+if TYPE_CHECKING:
+    from stages.common.graph import Declared
+    from stages.common.settings import Settings
 
 NO_MEMORY = re.compile("not enough memory|can't allocate memory|out of memory|size calculation")
 
 
-Work = Callable[[Settings, Declared], None]
+Work = Callable[["Settings", "Declared"], None]
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM has come."""
 
 
 def launch(stage: str, run: Work) -> NoReturn:
@@ -41,6 +47,8 @@ def command(stage: str, run: Work) -> NoReturn:
 
 def execute(stage: str, run: Work) -> None:
     """Run one stage; its outputs are put in place when it has ended well."""
+    from stages.common import outputs, resume
+
     settings, declared = _start(stage)
     with outputs.staged(declared, settings) as paths:
         run(settings, paths)
@@ -49,6 +57,9 @@ def execute(stage: str, run: Work) -> None:
 
 def _start(stage: str) -> tuple[Settings, Declared]:
     """Return the checked settings and files of a stage; torch has their arithmetic then."""
+    from stages.common import arithmetic, params
+    from stages.common.graph import Declared
+
     settings = params.load()
     declared = Declared.read(stage)
     arithmetic.prepare(settings.arithmetic)
@@ -63,8 +74,9 @@ def guard(run: Callable[[], None]) -> int:
         run()
     except UserError as error:
         return _complain(str(error), 2)
-    except KeyboardInterrupt:
-        return _complain("interrupted: nothing was recorded, run the same command again", 130)
+    except KeyboardInterrupt as stop:
+        word, status = ("terminated", 143) if isinstance(stop, Terminated) else ("interrupted", 130)
+        return _complain(f"{word}: nothing was recorded, run the same command again", status)
     except (MemoryError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and not NO_MEMORY.search(str(error)):
             raise
@@ -85,4 +97,4 @@ def _complain(message: str, status: int) -> int:
 
 
 def _terminate(signum: int, frame: FrameType | None) -> None:
-    sys.exit(128 + signum)
+    raise Terminated

@@ -32,23 +32,32 @@ def staged(declared: Declared, settings: Settings) -> Iterator[Declared]:
     Raises UserError when an input has changed or a newer run has begun; nothing is in
     place then.
     """
-    begun = Inputs.now(declared, settings)
-    paths = replace(declared, run=uuid.uuid4().hex)
-    with _claim(declared.stage) as claim:
-        _write(claim, paths.run)
-    for output in declared.outputs:  # of runs that were killed
-        for stale in output.parent.glob(files.part(output, "*").name):
-            stale.unlink(missing_ok=True)
+    taken = Inputs.now(declared, settings)
+    paths = begin(declared)
+    written = {files.part(output, paths.run): output for output in paths.outputs}
     try:
         yield paths
-        with _claim(declared.stage) as claim:
+        with _claim(paths.stage) as claim:
             _require(claim, paths)
-            begun.check()
-            for output in declared.outputs:
-                os.replace(files.part(output, paths.run), output)
+            taken.check()
+            assert all(place.is_file() for place in written), "an output was not written"
+            for place, output in written.items():
+                os.replace(place, output)
     finally:
-        for output in declared.outputs:
-            files.part(output, paths.run).unlink(missing_ok=True)
+        for place in written:
+            place.unlink(missing_ok=True)
+
+
+def begin(declared: Declared) -> Declared:
+    """Return the places of a new run, the newest of its stage from now on."""
+    paths = replace(declared, run=uuid.uuid4().hex)
+    with _claim(paths.stage) as claim:
+        claim.truncate(0)
+        claim.write(paths.run)
+    for output in paths.outputs:  # of runs that were killed
+        for stale in output.parent.glob(files.part(output, "*").name):
+            stale.unlink(missing_ok=True)
+    return paths
 
 
 def check_newest(paths: Declared) -> None:
@@ -65,11 +74,6 @@ def _claim(stage: str) -> Iterator[TextIO]:
     with open(path, "a+") as stream:
         fcntl.flock(stream, fcntl.LOCK_EX)  # released when the file is closed, also by a kill
         yield stream
-
-
-def _write(claim: TextIO, run: str) -> None:
-    claim.truncate(0)
-    claim.write(run)
 
 
 def _require(claim: TextIO, paths: Declared) -> None:

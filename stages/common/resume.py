@@ -72,7 +72,8 @@ class Saves:
         try:
             files.write_bytes(path, line.encode() + content)
         except UserError as error:
-            print(f"{error}; the run goes on, but a kill would make it start again")
+            reason = str(error).partition(";")[0]
+            print(f"{reason}: the run goes on, but a kill would make it start again")
             self.cost = math.inf
             return
         self.cost = time.perf_counter() - start

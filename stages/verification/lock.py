@@ -1,0 +1,151 @@
+"""dvc.lock, the record of what every stage was made from and made; and mending it.
+
+DVC writes the file in place, and so its list of busy files: a kill in that moment leaves a
+part, which the next `dvc repro` refuses. `mend` restores the committed lock then, and
+removes the list.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+from stages.common import files
+from stages.common.errors import UserError, located
+from stages.verification import repository
+
+LOCK = Path("dvc.lock")
+BUSY = Path(".dvc", "tmp", "rwlock")  # which process reads or writes which file
+MD5 = re.compile(r"[0-9a-f]{32}(\.dir)?")
+CONTROL = re.compile(r"[^\t\n\r\x20-\x7e\x85\xa0-\U0010ffff]")  # what YAML does not allow
+PAUSE = 1.0  # seconds; DVC writes dvc.lock in about 0.1
+
+
+class File(BaseModel):
+    """A recorded input or output, its values as they stand there, maybe damaged."""
+
+    path: str
+    md5: Any = None
+    hash: Any = "md5"
+    size: Any = 0
+    nfiles: Any = 0
+    isexec: Any = False
+
+    @property
+    def whole(self) -> bool:
+        """Whether DVC can work with it; it stops at values cut off, some only when it runs."""
+        numbers = isinstance(self.size, int) and isinstance(self.nfiles, int)
+        md5 = self.md5 is None or (isinstance(self.md5, str) and MD5.fullmatch(self.md5))
+        return bool(md5) and numbers and self.hash == "md5" and isinstance(self.isexec, bool)
+
+
+class Stage(BaseModel):
+    """What one stage was made with, and what it made."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    cmd: str | list[str]
+    deps: list[File] = []
+    params: dict[str, dict[str, Any]] = {}
+    outs: list[File] = []
+
+
+class Lock(BaseModel):
+    """The content of dvc.lock."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    version: Literal["2.0"] = Field(alias="schema")
+    datasets: Any = None
+    stages: dict[str, Stage] = {}
+
+
+def committed() -> Lock:
+    """Return dvc.lock as it is in the last commit; a damaged character is replaced.
+
+    Raises UserError when that one cannot be read, or the one here is missing or cannot be read.
+    """
+    repository.check()
+    if not LOCK.is_file():
+        raise UserError(f"{LOCK}: not in this folder; `git checkout {LOCK}` restores it")
+    data = repository.committed(LOCK)
+    if data is None:
+        raise UserError(f"{LOCK}: not in the last commit; `git add {LOCK} && git commit`")
+    here = LOCK.read_bytes()
+    if here != data:
+        try:
+            _parse(_printable(here))
+        except UserError as error:
+            raise UserError(f"{error}; `python -m stages.verify --mend` restores it") from error
+    with located("in the last commit"):
+        return _parse(_printable(data))
+
+
+def mend() -> None:
+    """Restore the committed dvc.lock, and say so, when the one here cannot be read.
+
+    One that can be read is left alone, whatever it says. So is DVC's list of busy files,
+    which is removed when it cannot be read. Raises UserError when there is nothing to restore.
+    """
+    if _stays(_busy_damaged):
+        BUSY.unlink(missing_ok=True)
+        print(f"{BUSY}: could not be read, as DVC was killed while it wrote; removed")
+    if not _stays(_damaged):
+        return
+    data = repository.committed(LOCK)
+    if data is None:
+        raise UserError(f"{LOCK}: cannot be read, and none is committed; delete it to start anew")
+    files.write_bytes(LOCK, data)
+    print(f"{LOCK}: could not be read, as DVC was killed while it wrote; the committed one is back")
+
+
+def _stays(damaged: Callable[[], bool]) -> bool:
+    """Return whether something is damaged and not just being written by another DVC."""
+    if not damaged():
+        return False
+    time.sleep(PAUSE)
+    return damaged()
+
+
+def _busy_damaged() -> bool:
+    if not BUSY.is_file():
+        return False
+    try:
+        return not isinstance(json.loads(BUSY.read_bytes()), dict)
+    except (ValueError, UnicodeDecodeError):
+        return True
+
+
+def _damaged() -> bool:
+    """Return whether DVC cannot work with the dvc.lock here; with none it can."""
+    if not LOCK.is_file():
+        return False
+    try:
+        stages = _parse(LOCK.read_bytes().decode()).stages.values()
+    except (UserError, UnicodeDecodeError):
+        return True
+    return not all(file.whole for stage in stages for file in (*stage.deps, *stage.outs))
+
+
+def _printable(data: bytes) -> str:
+    return CONTROL.sub("\N{REPLACEMENT CHARACTER}", data.decode("utf-8", "replace"))
+
+
+def _parse(text: str) -> Lock:
+    try:
+        return Lock.model_validate(YAML(typ="safe").load(text))
+    except MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise UserError(f"{LOCK}, line {line}: not valid YAML: {error.problem}") from error
+    except YAMLError as error:
+        raise UserError(f"{LOCK}: not valid YAML: {error}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"])) or "the whole"
+        raise UserError(f"{LOCK}: not what DVC writes: {place}: {first['msg']}") from error
