@@ -104,3 +104,13 @@ def test_a_folder_without_a_commit_is_the_users_error(tmp_path, monkeypatch):
 def test_what_git_refuses_is_one_line_of_its_own_words(folder):
     with pytest.raises(UserError, match=r"^git checkout: error: pathspec 'none' did not match"):
         repository.git("checkout", "none")
+
+
+def test_no_hook_of_the_users_template_runs_in_a_clone(folder, tmp_path, monkeypatch):
+    hook = tmp_path / "template/hooks/post-checkout"
+    write(hook.parent, {hook.name: f"#!/bin/sh\ntouch '{tmp_path}/ran'\n"})
+    hook.chmod(0o755)
+    monkeypatch.setenv("GIT_TEMPLATE_DIR", str(tmp_path / "template"))
+    with repository.clone() as clone:
+        assert (clone / "a.txt").exists()
+    assert not (tmp_path / "ran").exists()

@@ -58,7 +58,7 @@ def clone() -> Iterator[Path]:
     top, prefix = git("rev-parse", "--show-toplevel", "--show-prefix").decode().split("\n")[:2]
     with tempfile.TemporaryDirectory(prefix="verify-") as temporary:
         place = Path(temporary) / "clone"
-        git("clone", "--quiet", top, place)
+        git("clone", "--quiet", "--template=", top, place)  # no hooks of the user's template
         yield place / prefix
 
 
