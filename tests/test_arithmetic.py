@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 
@@ -111,3 +112,38 @@ def test_a_gpu_that_is_not_there_is_the_users_error(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(UserError, match=r"device is cuda, but torch finds no GPU.*to auto"):
         arithmetic.device("cuda", "fast")
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        ({"architecture": "x86_64", "avx2": False, "cpu_name": "Old"}, r"\(Old\) has no AVX2"),
+        ({"architecture": "aarch64"}, "is aarch64, not x86-64"),
+    ],
+)
+def test_a_processor_that_cannot_give_the_bytes_is_named_and_still_runs(
+    found, said, monkeypatch, capsys
+):
+    """ATen must not use code that the processor does not have."""
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: found)
+    monkeypatch.setenv("ATEN_CPU_CAPABILITY", "avx2")
+    arithmetic.check("fast")
+    assert capsys.readouterr().out == ""
+    arithmetic.check("portable")
+    assert re.fullmatch(rf"arithmetic: .*{said}: .*\n", capsys.readouterr().out)
+    assert os.environ["ATEN_CPU_CAPABILITY"] == "default"
+    assert re.search(said, arithmetic.doubt("portable", "cpu"))
+
+
+@pytest.mark.parametrize(
+    ("mode", "device", "reason"),
+    [
+        ("portable", "auto", ""),
+        ("portable", "cuda", "device is cuda"),
+        ("fast", "cpu", "arithmetic is fast"),
+    ],
+)
+def test_the_reason_why_bytes_are_not_promised(mode, device, reason, monkeypatch):
+    found = {"architecture": "x86_64", "avx2": True, "cpu_name": "New"}
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: found)
+    assert arithmetic.doubt(mode, device) == reason

@@ -115,9 +115,12 @@ def folder(tmp_path, monkeypatch):
 
 def test_a_stage_gets_the_checked_settings_and_its_declared_files(folder):
     given = []
+    state = folder / "data/resume/train/base.pt"
+    files.write_bytes(state, b"of a killed run")
 
     def run(settings, paths):
         given.append((settings, paths))
+        assert state.exists()
         for output in paths.outputs:
             files.write_bytes(paths(str(output)), output.name.encode())
             assert not output.exists()
@@ -130,6 +133,7 @@ def test_a_stage_gets_the_checked_settings_and_its_declared_files(folder):
     declared = Declared.read("train")
     assert (paths.inputs, paths.outputs) == (declared.inputs, declared.outputs)
     assert all(output.read_bytes() == output.name.encode() for output in declared.outputs)
+    assert not state.exists()
 
 
 def test_a_command_reads_the_finished_files_and_puts_nothing_in_place(folder):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -117,6 +119,18 @@ def test_the_newest_run_wins(folder):
     with pytest.raises(UserError, match="a newer run of bake has begun"):
         run()
     assert contents(folder) == OLD | dict.fromkeys(NAMES, "newest")
+
+
+def test_a_run_begins_only_when_another_has_put_its_outputs_in_place(folder):
+    claim = outputs.STATE / "bake.run"
+    files.write_bytes(claim, b"")
+    with ThreadPoolExecutor(1) as pool:
+        with open(claim) as held:
+            fcntl.flock(held, fcntl.LOCK_EX)
+            begun = pool.submit(outputs.begin, Declared.read("bake"))
+            with pytest.raises(TimeoutError):
+                begun.result(timeout=0.5)
+        assert claim.read_text() == begun.result(timeout=60).run
 
 
 def test_runs_of_other_stages_do_not_matter(folder):
