@@ -68,7 +68,7 @@ clean:  ## remove everything that make made, but not the DVC cache
 
 .PHONY: help
 help:  ## show this list
-	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/make \1\t\2/p' Makefile | expand -t 20
+	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/make \1\t\2/p' Makefile | expand -t 24
 
 # The stages need only the runtime environment; the tools of development are laid over it,
 # so that what they bring along (SciPy) is never seen by a stage.
