@@ -53,6 +53,7 @@ def test_each_stage_is_announced_and_runs_though_all_is_up_to_date(folder, capsy
     assert rebuild(folder) == ""
     assert (folder / "made.txt").read_text() != first
     assert capsys.readouterr().out == "rebuilding make ...\n" * 2
+    assert (folder / ".dvc/tmp/site").is_dir()  # else in a folder of the system, and left there
 
 
 def test_what_a_run_that_fails_has_printed_is_returned(folder, capsys):

@@ -223,6 +223,26 @@ def test_a_bit_of_an_md5_in_the_record(project, check, where):
         Path("dvc.lock").write_bytes(whole)
 
 
+@pytest.mark.parametrize("damage", [b"\x13", b"\xb3"])  # a 3 with another bit: no YAML, no UTF-8
+def test_a_character_of_the_record_that_dvc_cannot_read_is_named(project, check, damage):
+    whole = Path("dvc.lock").read_bytes()
+    start = whole.index(b"md5: ", whole.index(b"- path: stages/preprocess.py")) + 10
+    Path("dvc.lock").write_bytes(whole[:start] + damage + whole[start + 1 :])
+    project.commit()
+    expect(check, "stages/preprocess.py", "not same in Git")
+
+
+def test_an_input_that_another_stage_makes_is_compared_though_it_is_not_here(project, check):
+    text = Path("dvc.lock").read_text()
+    before, path, after = text.partition("- path: data/tensors/part.pt\n")  # of train
+    wrong = re.sub(r"md5: \w{32}", f"md5: {'a' * 32}", after, count=1)
+    Path("dvc.lock").write_text(before + path + wrong)
+    project.commit()
+    shutil.rmtree("data/tensors")
+    printed = expect(check, "data/tensors/part.pt", "  not same")
+    assert "\n9 of 10 recorded inputs are the same\n" in printed
+
+
 def test_other_words_of_the_record_are_compared_with_those_of_the_rebuild(project, check):
     change(Path("dvc.lock"), "python -m stages.train", "python -m stages.trein")
     project.commit()
@@ -345,6 +365,14 @@ def test_without_the_promise_the_outputs_of_this_machine_may_differ(fast, check)
     shutil.copy(fast.finished / "metrics/train.json", "metrics/train.json")
     moved(fast)
     expect(check, "metrics/train.json", "changed here")
+
+
+@pytest.mark.parametrize("name", ["metrics/plots/curve.csv", "metrics/train.json"])
+def test_without_the_promise_committed_outputs_must_be_the_recorded_ones(fast, check, name):
+    with open(name, "a") as stream:
+        stream.write("\n")
+    fast.commit()
+    expect(check, name, "not same in Git")
 
 
 def test_without_the_promise_inputs_must_be_the_same(fast, check):
