@@ -130,7 +130,8 @@ def test_a_run_begins_only_when_another_has_put_its_outputs_in_place(folder):
             begun = pool.submit(outputs.begin, Declared.read("bake"))
             with pytest.raises(TimeoutError):
                 begun.result(timeout=0.5)
-        assert claim.read_text() == begun.result(timeout=60).run
+        run = begun.result(timeout=60).run
+        assert claim.read_text() == run
 
 
 def test_runs_of_other_stages_do_not_matter(folder):
