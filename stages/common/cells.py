@@ -1,34 +1,34 @@
-"""Text cells read as numbers."""
+"""The cells of one column, and text cells read as numbers, truth values and dates."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
-import pandas as pd
-
-from stages.common.errors import UserError
-
-LARGEST = float(np.finfo(np.float32).max)
-TRUTH = {"true": 1.0, "false": 0.0, "yes": 1.0, "no": 0.0, "1": 1.0, "0": 0.0}
+from numpy.typing import NDArray
 
 
-def numbers(cells: pd.Series) -> pd.Series:
-    """Return the cells as float64, NA as NaN; UserError names the first that is no number."""
-    values = pd.to_numeric(cells, errors="coerce").astype("float64")
-    _checked(cells, values, "a number")
-    return _checked(cells, values.where(values.abs() <= LARGEST), "a number that float32 holds")
+@dataclass(frozen=True)
+class Cells:
+    """The cells of one column of a table, in the order of its rows.
 
+    values: float64 numbers, NaN without a value; or, when `texts` is given, each row's place
+    among the distinct texts, int32, -1 without a value.
+    """
 
-def truth(cells: pd.Series) -> pd.Series:
-    """Return the cells as 0.0, 1.0 or NaN; UserError names the first that is neither."""
-    return _checked(cells, cells.str.lower().map(TRUTH).astype("float64"), "true or false")
+    name: str
+    values: NDArray[Any]
+    texts: tuple[str, ...] | None = None
 
+    def __len__(self) -> int:
+        return len(self.values)
 
-def _checked(cells: pd.Series, values: pd.Series, kind: str) -> pd.Series:
-    junk = cells[values.isna() & cells.notna()]
-    if junk.empty:
-        return values
-    more = f" (and {len(junk) - 1} more)" if len(junk) > 1 else ""
-    raise UserError(
-        f"row {junk.index[0]}, column '{junk.name}': '{junk.iloc[0]}' is not {kind}{more}; "
-        "mend the cell, empty it, or leave the column out"
-    )
+    @property
+    def missing(self) -> NDArray[np.bool_]:
+        """Which cells have no value, bool (rows,)."""
+        return np.isnan(self.values) if self.texts is None else self.values < 0
+
+    def take(self, rows: NDArray[Any]) -> Cells:
+        """Return the cells of some rows: a mask, or places."""
+        return Cells(self.name, self.values[rows], self.texts)
