@@ -19,24 +19,22 @@ if TYPE_CHECKING:
 def predict(settings: Settings, paths: Declared, new: Path, output: Path, model: str) -> None:
     """Write one row per row of `new`: its number, the answer, a probability per class.
 
-    The file needs the feature columns in any order and no target.
+    The file needs the feature columns in any order; with the target among them the figures
+    are printed, too. A file of any size is answered a chunk of rows at a time.
     """
-    from stages.common import arithmetic, encoding, evaluation, files, table
+    from stages.common import answering, arithmetic, files
     from stages.common.checkpoint import Checkpoint
-    from stages.common.errors import UserError, located
+    from stages.common.errors import UserError
+    from stages.common.table import Table
 
     if output.resolve() == new.resolve():
         raise UserError(f"{output}: the table to answer for; write the answers to another file")
     device = arithmetic.device(settings.device, settings.arithmetic)
     trained = Checkpoint.load(paths(f"{model}.pt")).to(device)
-    frame = table.read(new, settings.preprocess.separator)
-    with located(str(new)):
-        encoding.check_gaps(frame, trained.schema)
-        features = encoding.encode_features(frame, trained.schema).to(device)
-    found = evaluation.predict(trained.stack, trained.schema, features)
-    header, rows = evaluation.answer_table(trained.schema, found)
-    files.write_csv(output, header, rows)
-    print(f"{output}: {len(frame)} rows answered by {model}")
+    answers = answering.Answers(trained, Table.open(new, settings.preprocess), device)
+    files.write_csv(output, answers.header(), answers.rows())
+    print(f"{output}: {answers.count} rows answered by {model}")
+    print("\n".join(answers.remarks()))
 
 
 def arguments() -> argparse.Namespace:

@@ -12,21 +12,24 @@ if TYPE_CHECKING:
 
 
 def preprocess(settings: Settings, paths: Declared) -> None:
-    """Write the encoded parts of both tables, the schema and metrics/preprocess.json."""
-    from stages.common import dataset, files
+    """Write the encoded parts of both tables, the schema, what the audit found, the sizes."""
+    from stages.common import dataset, files, inspection
 
-    source = dataset.build(settings.preprocess)
-    print(source.summary())
-    target = dataset.build_second(settings.preprocess, settings.finetune.csv, source.schema)
-    tables = {"source": source} | ({"target": target} if target else {})
-    if target:
-        print(target.summary())
-    for name, table in (("source", source), ("target", target or source.empty())):
-        for part, rows in table.parts.items():
-            rows.save(paths(f"{name}/{part}.pt"))
-    schemas = {name: table.schema.model_dump() for name, table in tables.items()}
+    folder = paths("schema.json").parent
+    source = dataset.read(settings.preprocess, folder)
+    second = dataset.read_second(settings.preprocess, settings.finetune.csv, source.schema, folder)
+    tables = {"source": source, "target": second or source.empty()}
+    inspected = []
+    for name, table in tables.items():
+        inspector = inspection.Inspector(name, table, settings.preprocess.audit)
+        table.save(lambda part, name=name: paths(f"{name}/{part}.pt"), inspector.add)
+        if table is source or second:
+            print(table.summary())
+            inspected.append(inspector.inspect())
+    schemas = {found.name: found.table.schema.model_dump() for found in inspected}
     files.write_json(paths("schema.json"), schemas)
-    files.write_metrics(paths("preprocess.json"), dataset.figures(source, target))
+    files.write_csv(paths("audit.csv"), inspection.HEADER, inspection.rows(inspected))
+    files.write_metrics(paths("preprocess.json"), inspection.figures(inspected))
 
 
 if __name__ == "__main__":

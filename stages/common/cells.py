@@ -1,12 +1,25 @@
-"""The cells of one column, and text cells read as numbers, truth values and dates."""
+"""The cells of one column, and cells read as numbers, truth values and dates."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
+
+from stages.common.errors import UserError
+
+LARGEST = float(np.finfo(np.float32).max)
+EXACT = 2**53  # whole numbers up to here are exact in float64
+TRUTH = {"true": 1.0, "false": 0.0, "yes": 1.0, "no": 0.0, "1": 1.0, "0": 0.0}
+ISO = "iso"
+DATE_FORMATS = (ISO, "%d.%m.%Y", "%Y/%m/%d", "%m/%d/%Y", "%d/%m/%Y")
+DAY = 86400  # seconds
 
 
 @dataclass(frozen=True)
@@ -14,12 +27,13 @@ class Cells:
     """The cells of one column of a table, in the order of its rows.
 
     values: float64 numbers, NaN without a value; or, when `texts` is given, each row's place
-    among the distinct texts, int32, -1 without a value.
+    among the distinct texts, int32, -1 without a value. start: the first cell's row number.
     """
 
     name: str
     values: NDArray[Any]
     texts: tuple[str, ...] | None = None
+    start: int = 0
 
     def __len__(self) -> int:
         return len(self.values)
@@ -30,5 +44,127 @@ class Cells:
         return np.isnan(self.values) if self.texts is None else self.values < 0
 
     def take(self, rows: NDArray[Any]) -> Cells:
-        """Return the cells of some rows: a mask, or places."""
+        """Return the cells of some rows: a mask, or places. Their row numbers are lost."""
         return Cells(self.name, self.values[rows], self.texts)
+
+    def as_texts(self) -> Cells:
+        """Return the same cells as texts: a number is written as `written` does."""
+        if self.texts is not None:
+            return self
+        known = ~self.missing
+        distinct, places = np.unique(self.values[known], return_inverse=True)
+        values = np.full(len(self), -1, dtype=np.int32)
+        values[known] = places
+        return Cells(self.name, values, tuple(map(written, distinct.tolist())), self.start)
+
+
+def of(column: pd.Series, missing: Sequence[str], decimal: str) -> Cells:
+    """Return the cells of a column as pandas has read it: numbers, or texts.
+
+    Texts are stripped, those in `missing` have no value, and those that are numbers are
+    written in one way, so that 1, 1.0 and 01 are one level.
+    """
+    name, start = str(column.name), int(column.index[0])
+    if column.dtype.kind in "iuf":
+        return Cells(name, column.to_numpy(dtype=np.float64, copy=True), None, start)
+    codes, distinct = pd.factorize(column)
+    places: dict[str, int] = {}
+    gaps, moved = set(missing), np.full(len(distinct) + 1, -1, dtype=np.int32)  # the last: no value
+    texts = [_plain(str(text), decimal) for text in distinct]
+    for at, (text, number) in enumerate(zip(texts, parsed(texts).tolist(), strict=True)):
+        if text not in gaps:
+            text = written(number) if abs(number) <= LARGEST else text
+            moved[at] = places.setdefault(text, len(places))
+    return Cells(name, moved[codes], tuple(places), start)
+
+
+def _plain(text: str, decimal: str) -> str:
+    text = text.strip()
+    if text[:2] in ("b'", 'b"') and text[-1:] == text[1]:  # bytes that Python has printed
+        text = text[2:-1]
+    if decimal == "," and re.fullmatch(r"[-+]?\d*,\d+([eE][-+]?\d+)?", text):
+        text = text.replace(",", ".")
+    return text
+
+
+def written(number: float) -> str:
+    """Return the one way in which a number is written as a level: without a needless .0."""
+    return str(int(number)) if number.is_integer() and abs(number) <= EXACT else repr(number)
+
+
+def parsed(texts: Sequence[str]) -> NDArray[np.float64]:
+    """Return texts as float64, NaN for each that is no number."""
+    read = pd.to_numeric(pd.Series(texts, dtype=object), errors="coerce")
+    return read.to_numpy(dtype=np.float64)
+
+
+def numbers(cells: Cells) -> NDArray[np.float64]:
+    """Return float64 (rows,), NaN without a value; UserError names the first that is no number."""
+    values = cells.values if cells.texts is None else _spread(cells, parsed(cells.texts))
+    _check(cells, np.isnan(values), "a number")
+    _check(cells, ~(np.abs(values) <= LARGEST), "a number that float32 holds")
+    return values
+
+
+def truth(cells: Cells) -> NDArray[np.float64]:
+    """Return 0.0, 1.0 or NaN; UserError names the first cell that is neither."""
+    cells = cells.as_texts()
+    read = [TRUTH.get(text.lower(), np.nan) for text in cells.texts or ()]
+    values = _spread(cells, np.array(read, dtype=np.float64))
+    _check(cells, np.isnan(values), "true or false")
+    return values
+
+
+def dates(cells: Cells, form: str) -> NDArray[np.float64]:
+    """Return days since 1970, float64; UserError names the first cell that is no such date."""
+    cells = cells.as_texts()
+    days = [day(text, form) for text in cells.texts or ()]
+    values = _spread(cells, np.array(days, dtype=np.float64))
+    _check(cells, np.isnan(values), "a date as the training rows have them")
+    return values
+
+
+def day(text: str, form: str) -> float:
+    """Return days since 1970 of a date with or without a time; NaN when it has another form."""
+    try:
+        if form == ISO:
+            if not re.match(r"\d{4}-\d\d-\d\d", text):
+                return float("nan")
+            moment = datetime.fromisoformat(text)
+        else:
+            date, _, clock = text.partition(" ")
+            moment = datetime.strptime(date, form)
+            if clock:
+                moment = datetime.combine(moment, datetime.strptime(clock, _clock(clock)).time())
+    except ValueError:
+        return float("nan")
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
+    return (moment - datetime(1970, 1, 1, tzinfo=timezone.utc)).total_seconds() / DAY
+
+
+def _clock(text: str) -> str:
+    return "%H:%M:%S" if text.count(":") == 2 else "%H:%M"
+
+
+def are_dates(texts: Sequence[str], form: str) -> bool:
+    """Whether every text is a date of this format."""
+    return all(day(text, form) == day(text, form) for text in texts)
+
+
+def _spread(cells: Cells, of_texts: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the value of each cell from the values of the distinct texts."""
+    return np.append(of_texts, np.nan)[cells.values]
+
+
+def _check(cells: Cells, bad: NDArray[np.bool_], kind: str) -> None:
+    """Raise UserError that names the first bad cell that has a value."""
+    rows = np.flatnonzero(bad & ~cells.missing)
+    if not len(rows):
+        return
+    at = int(rows[0])
+    value = cells.texts[cells.values[at]] if cells.texts else written(float(cells.values[at]))
+    more = f" (and {len(rows) - 1} more)" if len(rows) > 1 else ""
+    raise UserError(
+        f"row {cells.start + at}, column '{cells.name}': '{value}' is not {kind}{more}; mend the "
+        "cell, add it to preprocess.missing_values, or leave the column out"
+    )

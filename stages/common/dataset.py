@@ -1,85 +1,149 @@
-"""A table from CSV file to encoded parts: read, resolve, split, fit, encode."""
+"""A table from CSV file to encoded parts: read, resolve, split, fit, encode.
+
+What grows with the rows of the table is on disk, but for a few numbers per row: its part,
+its class, the order of the split, and one column at a time.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from stages.common import encoding, schema, split, table
+from stages.common import dealing, encoding, fitting, split, tensorfile
+from stages.common.cells import Cells
 from stages.common.errors import UserError, located
+from stages.common.names import listed
 from stages.common.partition import Partition
 from stages.common.schema import Schema
 from stages.common.settings import Preprocess
-from stages.common.table import Columns
+from stages.common.spool import Spool
+from stages.common.table import Roles, Table, pick, resolve
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Some rows of a table, encoded: what a Partition holds, and each row's part."""
+
+    features: NDArray[np.float32]
+    target: NDArray[np.generic]
+    row: NDArray[np.int64]
+    part: NDArray[np.int8]
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """The parts of one table and the schema they are encoded with."""
+    """The cells of one table, the part of each row, and the schema that encodes it.
+
+    parts: int8 (rows,), place in split.PARTS, -1 for a row that is left out.
+    """
 
     csv: str
-    columns: Columns
+    roles: Roles
     schema: Schema
-    parts: dict[str, Partition]
+    spool: Spool
+    parts: NDArray[np.int8]
+
+    def sizes(self) -> dict[str, int]:
+        """Return the number of rows of each part."""
+        return {name: int((self.parts == at).sum()) for at, name in enumerate(split.PARTS)}
+
+    def rows(self) -> Iterator[Rows]:
+        """Yield the encoded rows that are kept, in the order of the file, chunk by chunk."""
+        names = [column.name for column in self.schema.features]
+        for *columns, answer in self.spool.chunks([*names, self.roles.target]):
+            part = Spool.part(self.parts, answer)
+            kept = part >= 0
+            features = encoding.features(dict(zip(names, columns, strict=True)), self.schema)
+            target = encoding.target(answer, self.schema, kept)
+            yield Rows(features[kept], target, answer.start + np.flatnonzero(kept), part[kept])
+
+    def save(self, path: Callable[[str], Path], watch: Callable[[Rows], None]) -> None:
+        """Write each part to `path(name)`; `watch` sees the rows as they are written."""
+        with located(self.csv), ExitStack() as stack:
+            files = [
+                stack.enter_context(tensorfile.writing(path(name), self._shapes(count)))
+                for name, count in self.sizes().items()
+            ]
+            for rows in self.rows():
+                watch(rows)
+                for at, file in enumerate(files):
+                    of_part = rows.part == at
+                    file.append(
+                        {
+                            "features": rows.features[of_part],
+                            "target": rows.target[of_part],
+                            "row": rows.row[of_part],
+                        }
+                    )
 
     def empty(self) -> Dataset:
         """Return the same table without rows: the place of a second table that is not there."""
-        none = {name: part.take(torch.arange(0)) for name, part in self.parts.items()}
-        return Dataset(self.csv, self.columns, self.schema, none)
+        return replace(self, parts=np.full_like(self.parts, -1))
+
+    def _shapes(self, rows: int) -> dict[str, tuple[torch.dtype, list[int]]]:
+        kind = torch.int64 if self.schema.task == "classification" else torch.float32
+        return {
+            "features": (torch.float32, [rows, self.schema.n_features]),
+            "target": (kind, [rows]),
+            "row": (torch.int64, [rows]),
+        }
+
+    def partition(self, name: str) -> Partition:
+        """Return a part in memory."""
+        at = split.PARTS.index(name)
+        found = [(rows, rows.part == at) for rows in self.rows()]
+        each = [[rows.features[of], rows.target[of], rows.row[of]] for rows, of in found]
+        return Partition(*(torch.from_numpy(np.concatenate(parts)) for parts in zip(*each)))
 
     def summary(self) -> str:
         """Return a line that says what was read as what."""
-        first, last = self.columns.features[0], self.columns.features[-1]
-        rows = ", ".join(f"{len(part)} {name}" for name, part in self.parts.items())
-        dropped = [column.name for column in self.schema.dropped]
-        again = seen_before(self.parts, "test")
-        seen = f" ({again} test rows have the features of a training row)" if again else ""
-        left_out = [name for name in self.columns.left_out if name not in dropped]
+        first, last = self.roles.features[0], self.roles.features[-1]
+        rows = ", ".join(f"{count} {name}" for name, count in self.sizes().items())
+        dropped = [f"{column.name}: {column.reason}" for column in self.schema.dropped]
+        named = {column.name for column in self.schema.dropped}
+        left_out = [name for name in self.roles.left_out if name not in named]
         return (
-            f"{self.csv}: {rows} rows{seen}; {len(self.columns.features)} features '{first}' to "
-            f"'{last}' as {self.schema.n_features} columns; target '{self.columns.target}' "
-            f"({self._answers()}); left out: {_listed(left_out)}; dropped, as they do not vary: "
-            f"{_listed(dropped)}"
+            f"{self.csv}: {rows} rows; {len(self.roles.features)} features '{first}' to "
+            f"'{last}' as {self.schema.n_features} columns; target '{self.roles.target}' "
+            f"({self._answers()}); left out: {listed(left_out)}; dropped: {listed(dropped)}"
         )
 
     def _answers(self) -> str:
         if self.schema.task == "regression":
             return "regression"
-        return f"{len(self.schema.target.classes)} classes"
+        return f"{sum(count > 0 for count in self.schema.target.counts)} classes"
 
 
-def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(f"'{name}'" for name in names[:8]) or "none"
-    return f"{shown}, ... ({len(names)})" if len(names) > 8 else shown
-
-
-def build(settings: Preprocess) -> Dataset:
-    """Read, split, fit and encode the first table."""
-    frame = table.read(Path(settings.csv), settings.separator)
-    names = list(frame.columns)
+def read(settings: Preprocess, folder: Path) -> Dataset:
+    """Read, split and fit the first table; its cells are kept in `folder`."""
+    table = Table.open(Path(settings.csv), settings)
     with located(settings.csv):
-        columns = table.resolve(names, settings.features, settings.target, settings.split.column)
-        frame = _complete(frame, columns, settings)
-        parts = _deal(frame, columns, settings)
-        fitted = schema.fit(
-            frame[parts == "train"],
-            columns,
-            {name: at for at, name in enumerate(names)},
-            settings.task,
-            settings.missing,
-            settings.scale,
+        roles = resolve(
+            table.names, settings.features, settings.target, dealing.aside(table, settings)
         )
-        return _encode(settings.csv, frame, parts, columns, fitted)
+        categorical = {
+            pick(table.names, item, "preprocess.categorical") for item in settings.categorical
+        }
+    spool = table.spool(folder)
+    with located(settings.csv):
+        kept = _complete(spool, roles, settings)
+        parts = dealing.deal(spool, kept, roles, settings)
+        train = parts == 0
+        task = fitting.detect_task(_of(spool, roles.target, train), settings.task)
+        fitted = fitting.fit(
+            spool, train, roles, task, settings.missing, settings.scale, categorical
+        )
+    return Dataset(settings.csv, roles, fitted, spool, parts)
 
 
-def build_second(settings: Preprocess, csv: str, first: Schema) -> Dataset | None:
-    """Encode the second table with the first table's statistics; None when there is none.
+def read_second(settings: Preprocess, csv: str, first: Schema, folder: Path) -> Dataset | None:
+    """Read the second table, encoded with the first table's statistics; None if there is none.
 
     Its target is the column of the same name, else the one that `preprocess.target` picks.
     When its classes all occur in the first table their codes are kept, else they get
@@ -87,108 +151,65 @@ def build_second(settings: Preprocess, csv: str, first: Schema) -> Dataset | Non
     """
     if not csv:
         return None
-    frame = table.read(Path(csv), settings.separator)
-    names = list(frame.columns)
+    table = Table.open(Path(csv), settings)
     with located(csv):
         features = [column.name for column in first.features]
         try:
-            encoding.require(names, first)
+            encoding.require(table.names, first)
         except UserError as error:
             raise UserError(
                 f"as the second table: {error}, or set finetune.csv to '' if there is none"
             ) from error
-        wanted = first.target.name if first.target.name in names else settings.target
-        columns = table.resolve(names, features, wanted, settings.split.column)
-        frame = _complete(frame, columns, settings)
-        parts = _deal(frame, columns, settings.model_copy(update={"task": first.task}))
-        train = frame[columns.target][parts == "train"]
-        target, _ = schema.fit_target(train, names.index(columns.target), first.task)
+        wanted = first.target.name if first.target.name in table.names else settings.target
+        roles = resolve(table.names, features, wanted, dealing.aside(table, settings))
+    spool = table.spool(folder)
+    with located(csv):
+        kept = _complete(spool, roles, settings)
+        parts = dealing.deal(spool, kept, roles, settings.model_copy(update={"task": first.task}))
+        target = fitting.fit_target(spool, roles.target, parts == 0, first.task)
         if set(target.classes) <= set(first.target.classes):
             count = dict(zip(target.classes, target.counts, strict=True))
             counts = [count.get(name, 0) for name in first.target.classes]
             known = {"classes": first.target.classes, "counts": counts}
             target = target.model_copy(update=known)
-        return _encode(csv, frame, parts, columns, first.model_copy(update={"target": target}))
+    return Dataset(csv, roles, first.model_copy(update={"target": target}), spool, parts)
 
 
-def figures(source: Dataset, target: Dataset | None) -> dict[str, int]:
-    """Return the sizes of what was made, for metrics/preprocess.json."""
-    found = {"features": source.schema.n_features, "classes": len(source.schema.target.classes)}
-    found |= {f"rows_{name}": len(part) for name, part in source.parts.items()}
-    found["columns_dropped"] = len(source.schema.dropped)
-    for name in ("val", "test"):
-        found[f"rows_{name}_seen_in_train"] = seen_before(source.parts, name)
-    if target is not None:
-        found |= {f"second_rows_{name}": len(part) for name, part in target.parts.items()}
-    return found
+def _of(spool: Spool, name: str, rows: NDArray[np.bool_]) -> Iterator[Cells]:
+    """Yield the cells of a column in the rows of a mask, chunk by chunk."""
+    for block in spool.blocks(name):
+        yield block.take(Spool.part(rows, block))
 
 
-def seen_before(parts: dict[str, Partition], part: str) -> int:
-    """Return how many rows of a part have exactly the features of a training row."""
-    known = {row.tobytes() for row in parts["train"].features.numpy()}
-    return sum(row.tobytes() in known for row in parts[part].features.numpy())
-
-
-def _complete(frame: pd.DataFrame, columns: Columns, settings: Preprocess) -> pd.DataFrame:
-    """Leave out rows without a target and treat missing features as `missing` says."""
-    for name in columns.features if settings.missing != "fill" else ():
-        gaps = frame[name].isna()
-        if gaps.any() and settings.missing == "error":
-            raise UserError(
-                f"row {gaps.idxmax()}, column '{name}': no value ({gaps.sum()} rows); set "
-                "preprocess.missing to fill or drop"
-            )
-    wanted = [columns.target, *(columns.features if settings.missing == "drop" else ())]
-    kept = frame.dropna(subset=wanted)
-    if len(kept) < len(frame):
-        gaps = frame[wanted].isna().sum()
-        worst = gaps.sort_values(ascending=False, kind="stable")
-        shown = ", ".join(f"'{name}' ({count})" for name, count in worst.items() if count)
-        print(f"{len(frame) - len(kept)} rows left out: no value in {shown}")
-    if kept.empty:
-        if frame[columns.target].isna().all():
-            raise UserError(
-                f"no row has a value in {columns.target}; choose another preprocess.target"
-            )
+def _complete(spool: Spool, roles: Roles, settings: Preprocess) -> NDArray[np.bool_]:
+    """Return which rows are kept: those with a target, and as `missing` says."""
+    if settings.missing == "error":
+        for name in roles.features:
+            gaps = _gaps(spool, name)
+            if gaps.any():
+                raise UserError(
+                    f"row {np.argmax(gaps)}, column '{name}': no value ({gaps.sum()} rows); set "
+                    "preprocess.missing to fill or drop"
+                )
+    wanted = [roles.target, *(roles.features if settings.missing == "drop" else ())]
+    kept, lost = np.ones(len(spool), dtype=np.bool_), {}
+    for name in wanted:
+        gaps = _gaps(spool, name)
+        lost[name] = int(gaps.sum())
+        kept &= ~gaps
+    worst = sorted(lost, key=lambda name: -lost[name])
+    if not kept.all():
+        shown = ", ".join(f"'{name}' ({lost[name]})" for name in worst if lost[name])
+        print(f"{int((~kept).sum())} rows left out: no value in {shown}")
+    if lost[roles.target] == len(spool):
+        raise UserError(f"no row has a value in {roles.target}; choose another preprocess.target")
+    if not kept.any():
         raise UserError(
-            f"no row has a value in every feature, least of all in '{worst.index[0]}'; set "
+            f"no row has a value in every feature, least of all in '{worst[0]}'; set "
             "preprocess.missing to fill, or leave that column out"
         )
     return kept
 
 
-def _deal(frame: pd.DataFrame, columns: Columns, settings: Preprocess) -> NDArray[np.str_]:
-    """Return the part of each row."""
-    chosen = settings.split
-    if chosen.column:
-        if chosen.column not in frame:
-            raise UserError(f"preprocess.split.column: there is no column '{chosen.column}'")
-        cells = frame[chosen.column]
-        named = {
-            int(row): None if pd.isna(cell) else str(cell)
-            for row, cell in zip(cells.index, cells, strict=True)
-        }
-        return np.array(split.from_column(named, chosen.column), dtype=np.str_)
-    target = frame[columns.target]
-    task = schema.detect_task(target, settings.task)
-    classes = list(target) if chosen.stratify and task == "classification" else None
-    parts = np.array(split.deal(len(frame), chosen.val, chosen.test, settings.seed, classes))
-    for part in ("val", "test"):
-        absent = set(classes or ()) - set(target[parts == part])
-        if absent:
-            print(f"too few rows to reach {part}: class {_listed(sorted(absent))}")
-    return parts
-
-
-def _encode(
-    csv: str, frame: pd.DataFrame, parts: NDArray[np.str_], columns: Columns, fitted: Schema
-) -> Dataset:
-    encoded = {}
-    for name in split.PARTS:
-        rows = frame[parts == name]
-        encoded[name] = Partition(
-            encoding.encode_features(rows, fitted),
-            encoding.encode_target(rows[columns.target], fitted),
-            torch.tensor(rows.index.to_list(), dtype=torch.int64),
-        )
-    return Dataset(csv, columns, fitted, encoded)
+def _gaps(spool: Spool, name: str) -> NDArray[np.bool_]:
+    return np.concatenate([block.missing for block in spool.blocks(name)])

@@ -1,18 +1,19 @@
-"""Rows of text cells encoded as tensors with a schema."""
+"""Rows of cells encoded as numbers with a schema."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
-import pandas as pd
-import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
-from stages.common.cells import numbers, truth
+from stages.common import cells, fitting
+from stages.common.cells import Cells
 from stages.common.errors import UserError
-from stages.common.schema import NO_VALUE, Category, Schema
+from stages.common.schema import Category, Numeric, Schema
 
 
-def require(names: list[str], schema: Schema) -> None:
+def require(names: Sequence[str], schema: Schema) -> None:
     """Raise UserError unless all feature columns of the schema are among the names."""
     absent = [column.name for column in schema.features if column.name not in names]
     if absent:
@@ -20,58 +21,79 @@ def require(names: list[str], schema: Schema) -> None:
         raise UserError(f"{len(absent)} feature column(s) missing: {shown}; add them")
 
 
-def check_gaps(rows: pd.DataFrame, schema: Schema) -> None:
-    """Say how many cells of new rows have no value; UserError if training allowed none."""
-    names = [column.name for column in schema.features if column.name in rows]
-    gaps = rows[names].isna().sum()
-    if gaps.sum() and schema.missing == "error":
+def gaps(columns: Mapping[str, Cells], schema: Schema) -> int:
+    """Return how many feature cells have no value; UserError if training allowed none."""
+    found = {column.name: int(columns[column.name].missing.sum()) for column in schema.features}
+    total = sum(found.values())
+    if total and schema.missing == "error":
+        worst = max(found, key=found.__getitem__)
         raise UserError(
-            f"column '{gaps.idxmax()}' has {gaps.max()} cells without a value; the model was "
+            f"column '{worst}' has {found[worst]} cells without a value; the model was "
             "trained with preprocess.missing error, so fill them first"
         )
-    if gaps.sum():
-        print(f"{gaps.sum()} cells without a value are filled as in training")
+    return total
 
 
-def encode_features(rows: pd.DataFrame, schema: Schema) -> Tensor:
-    """Return float32 (rows, n_features); columns may be in any order, others are ignored.
+def features(columns: Mapping[str, Cells], schema: Schema) -> NDArray[np.float32]:
+    """Return float32 (rows, n_features) of the cells of columns, by name.
 
-    Raises UserError for missing columns and for a value that has no code.
+    Raises UserError for a value that has no code.
     """
-    require(list(rows.columns), schema)
-    encoded: list[np.ndarray] = []
+    rows = len(columns[schema.features[0].name])
+    encoded = np.zeros((rows, schema.n_features), dtype=np.float32)
+    place = 0
     for column in schema.features:
-        cells = rows[column.name]
+        part = encoded[:, place : place + column.width]
         if isinstance(column, Category):
-            place = {level: index for index, level in enumerate(column.levels)}
-            codes = cells.fillna(NO_VALUE).map(
-                lambda level, place=place: place.get(level, len(place))
-            )
-            encoded.append(np.eye(column.width)[codes.to_numpy(dtype=np.int64)])
-            continue
-        values = truth(cells) if column.kind == "boolean" else numbers(cells)
-        filled = (values.fillna(column.fill).to_numpy() - column.shift) / column.scale
-        if column.low is not None or column.high is not None:
-            filled = np.clip(filled, column.low, column.high)
-        encoded.append(filled[:, None])
-        if column.indicator:
-            encoded.append(values.isna().to_numpy(dtype=np.float64)[:, None])
-    return torch.from_numpy(np.concatenate(encoded, axis=1).astype(np.float32))
+            _levels(columns[column.name], column, part)
+        else:
+            _numbers(columns[column.name], column, part)
+        place += column.width
+    return encoded
 
 
-def encode_target(cells: pd.Series, schema: Schema) -> Tensor:
-    """Return int64 (rows,) class indices, or float32 (rows,) standardised values.
+def _levels(block: Cells, column: Category, part: NDArray[np.float32]) -> None:
+    """Set a one in the column of each row's level."""
+    block = block.as_texts()
+    code = {level: at for at, level in enumerate(column.levels)}
+    other = len(column.levels)
+    of_text = [code.get(text, other) for text in block.texts or ()]
+    codes = np.array([*of_text, code.get(fitting.NO_VALUE, other)])[block.values]
+    part[np.arange(len(part)), codes] = 1
+
+
+def _numbers(block: Cells, column: Numeric, part: NDArray[np.float32]) -> None:
+    """Set each row's scaled number, and a one where it is missing."""
+    values = fitting.read(block, column.kind, column.date_format)
+    missing = np.isnan(values)
+    values = np.where(missing, column.fill, values)
+    if column.knots:
+        values = np.interp(values, column.knots, column.scores)
+    values = (values - column.shift) / column.scale
+    if column.low is not None or column.high is not None:
+        values = np.clip(values, column.low, column.high)
+    part[:, 0] = values
+    if column.indicator:
+        part[:, 1] = missing
+
+
+def target(block: Cells, schema: Schema, kept: NDArray[np.bool_]) -> NDArray[np.generic]:
+    """Return int64 class indices, or float32 standardised values, of the kept rows.
 
     Raises UserError for a class that the training rows do not have.
     """
     if schema.task == "regression":
-        values = (numbers(cells).to_numpy() - schema.target.shift) / schema.target.scale
-        return torch.from_numpy(values.astype(np.float32))
-    index = {name: place for place, name in enumerate(schema.target.classes)}
-    unknown = cells[~cells.isin(index)]
-    if not unknown.empty:
+        values = (cells.numbers(block) - schema.target.shift) / schema.target.scale
+        return values[kept].astype(np.float32)
+    block = block.as_texts()
+    code = {name: at for at, name in enumerate(schema.target.classes)}
+    codes = np.array([*(code.get(text, -1) for text in block.texts or ()), -1])[block.values]
+    unknown = np.flatnonzero(kept & (codes < 0))
+    if len(unknown):
+        at = int(unknown[0])
+        label = (block.texts or ())[block.values[at]]
         raise UserError(
-            f"row {unknown.index[0]}, target '{cells.name}': no training row has the class "
-            f"'{unknown.iloc[0]}' ({len(unknown)} such rows); leave them out or give it more rows"
+            f"row {block.start + at}, target '{block.name}': no training row has the class "
+            f"'{label}' ({len(unknown)} such rows); leave them out or give it more rows"
         )
-    return torch.tensor([index[name] for name in cells], dtype=torch.int64)
+    return codes[kept].astype(np.int64)

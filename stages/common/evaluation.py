@@ -5,7 +5,6 @@ The members' predictions are averaged first: the figures are those of the ensemb
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Iterator
 
@@ -13,15 +12,15 @@ import torch
 import torchmetrics.classification as metrics
 from torch import Tensor
 
-from stages.common import intervals, objective
+from stages.common import objective
 from stages.common.checkpoint import Checkpoint
 from stages.common.network import Stack
 from stages.common.partition import Partition
 from stages.common.schema import Schema
+from stages.common.tally import ClassTally, ValueTally
 from stages.common.training import CHUNK
 
 TOP_FEATURES = 3
-SMALLEST = 1e-12  # probability that enters the loss
 Figures = dict[str, float | int | None]
 
 
@@ -51,33 +50,23 @@ def figures(stack: Stack, schema: Schema, part: Partition, bins: int) -> Figures
     if schema.task == "regression":
         return value_figures(predicted, actual(schema, part).cpu())
     target = part.target.cpu()
-    correct = int((predicted.argmax(dim=1) == target).sum())
-    low, high = intervals.wilson(correct, len(target))
-    likelihood = predicted.gather(1, target[:, None]).double().clamp_min(SMALLEST)
-    return class_figures(predicted, target, bins) | {
-        "accuracy_low": low,
-        "accuracy_high": high,
-        "loss": -likelihood.log().mean().item(),
-        "rows": len(target),
-    }
+    tally = ClassTally(schema.n_outputs)
+    tally.add(predicted, target)
+    return tally.figures() | class_figures(predicted, target, bins)
 
 
 def class_figures(predicted: Tensor, target: Tensor, bins: int) -> Figures:
-    """Return torchmetrics' figures of class probabilities (B, C) for classes (B,)."""
+    """Return torchmetrics' figures of class probabilities (B, C) that need every row at once."""
     classes = predicted.shape[1]
     present = torch.bincount(target, minlength=classes) > 0
-    accuracy = metrics.MulticlassAccuracy(classes, average="micro")
-    f1 = metrics.MulticlassF1Score(classes, average="macro")
     auroc = metrics.MulticlassAUROC(classes, average="none")
     calibration = metrics.MulticlassCalibrationError(classes, n_bins=bins, norm="l1")
-    for metric in (accuracy, f1, auroc, calibration):
+    for metric in (auroc, calibration):
         metric.update(predicted, target)
     with warnings.catch_warnings():  # of a class that is not there, whose AUROC is left out
         warnings.filterwarnings("ignore", message="No (positive|negative) samples")
         curves = auroc.compute()[present]
     return {
-        "accuracy": accuracy.compute().item(),
-        "macro_f1": f1.compute().item(),
         "auroc": curves.mean().item() if len(curves) > 1 else None,
         "calibration_error": calibration.compute().item(),
     }
@@ -85,15 +74,9 @@ def class_figures(predicted: Tensor, target: Tensor, bins: int) -> Figures:
 
 def value_figures(predicted: Tensor, target: Tensor) -> Figures:
     """Return RMSE, MAE and R2 of predicted values (B,)."""
-    residual = predicted.double() - target.double()
-    squared = residual.square().mean().item()
-    spread = target.double().var(correction=0).item()
-    return {
-        "rmse": math.sqrt(squared),
-        "mae": residual.abs().mean().item(),
-        "r2": 1 - squared / spread if spread > 0 else None,
-        "rows": len(target),
-    }
+    tally = ValueTally()
+    tally.add(predicted, target)
+    return tally.figures()
 
 
 def baseline(schema: Schema, part: Partition) -> Figures:
@@ -110,17 +93,14 @@ def actual(schema: Schema, part: Partition) -> Tensor:
     return part.target * schema.target.scale + schema.target.shift
 
 
-def answer_table(schema: Schema, predicted: Tensor) -> tuple[list[str], list[list[object]]]:
-    """Return header and rows for predictions: row, answer, and a probability per class."""
+def named(schema: Schema, predicted: Tensor) -> Iterator[list[object]]:
+    """Yield the answer of each row: the class and a probability per class, or the value."""
     if schema.task == "regression":
-        return ["row", schema.target.name], [
-            [at, value] for at, value in enumerate(predicted.tolist())
-        ]
+        yield from ([value] for value in predicted.tolist())
+        return
     names = schema.target.classes
-    header = ["row", schema.target.name, *(f"probability {name}" for name in names)]
-    best = predicted.argmax(dim=1).tolist()
-    pairs = enumerate(zip(best, predicted.tolist(), strict=True))
-    return header, [[at, names[place], *shares] for at, (place, shares) in pairs]
+    for place, shares in zip(predicted.argmax(dim=1).tolist(), predicted.tolist(), strict=True):
+        yield [names[place], *shares]
 
 
 def answers(stack: Stack, schema: Schema, part: Partition) -> list[tuple[object, object]]:

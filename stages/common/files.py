@@ -15,9 +15,9 @@ import math
 import os
 import re
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from stages.common.errors import UserError
 
@@ -38,17 +38,19 @@ def whole(path: Path) -> Path:
     return path.with_name(found[1]) if found else path
 
 
-def write_bytes(path: Path, data: bytes) -> None:
-    """Write `data` atomically; on failure the old file stays and no temporary one is left.
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[BinaryIO]:
+    """Open a file to be written atomically, also at any place in it.
 
-    A `part` is written as it is: who has asked for it puts it in place.
+    On failure the old file stays and no temporary one is left; UserError when there is no
+    room. A `part` is written as it is: who has asked for it puts it in place.
     """
     place = whole(path)
     temporary = part(path, str(os.getpid())) if place == path else path
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with open(temporary, "wb") as stream:
-            stream.write(data)
+        with open(temporary, "w+b") as stream:
+            yield stream
             stream.flush()
             os.fsync(stream.fileno())
         if temporary != path:
@@ -61,6 +63,12 @@ def write_bytes(path: Path, data: bytes) -> None:
         if temporary != path:
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write `data` atomically, as `writing` does."""
+    with writing(path) as stream:
+        stream.write(data)
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -76,14 +84,18 @@ def write_metrics(path: Path, figures: Mapping[str, float | int | str | None]) -
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Write a table; numbers are rounded, non-finite ones and None become empty cells."""
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(header)
-    for row in rows:
-        cells = [tidy(cell) for cell in row]
-        writer.writerow(["" if cell is None else cell for cell in cells])
-    write_bytes(path, stream.getvalue().encode())
+    """Write a table; numbers are rounded, non-finite ones and None become empty cells.
+
+    The rows are written as they come, so there may be more than memory holds.
+    """
+    with writing(path) as stream:
+        text = io.TextIOWrapper(stream, encoding="utf-8", newline="", write_through=True)
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(header)
+        for row in rows:
+            cells = [tidy(cell) for cell in row]
+            writer.writerow(["" if cell is None else cell for cell in cells])
+        text.detach()
 
 
 def tidy(value: Any) -> Any:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import difflib
 import itertools
 import math
-import re
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal, Self
@@ -55,7 +54,16 @@ class Split(Section):
     val: Annotated[float, Field(gt=0, lt=1)]
     test: Annotated[float, Field(gt=0, lt=1)]
     stratify: bool
+    group: str
+    time: str
     column: str
+
+    @model_validator(mode="after")
+    def _one_rule(self) -> Self:
+        chosen = [key for key in ("group", "time", "column") if getattr(self, key)]
+        if len(chosen) > 1 and chosen != ["group", "column"]:
+            raise ValueError(f"{' and '.join(chosen)} cannot both deal the rows; empty one")
+        return self
 
     @model_validator(mode="after")
     def _shares_sum_to_one(self) -> Self:
@@ -69,13 +77,19 @@ class Preprocess(Section):
     """From a CSV file to tensors."""
 
     csv: str
+    encoding: Annotated[str, Field(min_length=1)]
     separator: Literal["auto"] | Annotated[str, Field(min_length=1, max_length=1)]
+    decimal: Literal["auto", ".", ","]
+    header: Literal["auto", "first", "none"]
+    missing_values: list[str]
     features: str | Annotated[list[str | int], Field(min_length=1)]
+    categorical: list[str | int]
     target: int | str
     task: Literal["auto", "classification", "regression"]
     split: Split
     missing: Literal["fill", "drop", "error"]
-    scale: Literal["standard", "minmax", "none"]
+    scale: Literal["standard", "robust", "quantile", "minmax", "none"]
+    audit: Literal["warn", "stop", "off"]
     seed: Seed
 
     @field_validator("csv")
@@ -86,7 +100,7 @@ class Preprocess(Section):
     @field_validator("features")
     @classmethod
     def _slice_is_readable(cls, value: str | list[str | int]) -> str | list[str | int]:
-        if isinstance(value, str) and not re.fullmatch(r"(-?\d+)?:(-?\d+)?", value):
+        if isinstance(value, str) and value.count(":") != 1:
             raise ValueError(f"'{value}' is no slice such as 1:-1; for names give a list")
         return value
 

@@ -1,25 +1,34 @@
 """Rows dealt to train, val and test.
 
-The rule for exact sizes: each of val and test gets its share of the rows, rounded half
-up and at least one row; train gets the rest. Stratified rows are sorted by class,
-shuffled within it, and dealt one by one to the part that is furthest behind its size, so
-that the parts of each class also keep their shares. A class that would have no training
-row swaps one with the largest class.
+The rule for exact sizes: each of val and test gets its share of the rows, rounded half up
+and at least one row; train gets the rest. How the rows of a part are chosen:
+
+stratified  each class gives a part the same share of its rows, as nearly as whole rows
+            allow; a class of three rows or more is in every part as long as there is room,
+            a smaller one first of all in train
+by group    groups are dealt whole, in random order, each to the part that is furthest
+            behind; sizes are as near as the groups allow
+by time     train is before val, val before test; rows of one moment stay together, so a
+            part may end with a few rows more
 """
 
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
+from stages.common.cells import Cells
 from stages.common.errors import UserError
 from stages.common.streams import stream
 
 PARTS = ("train", "val", "test")
+IN_ALL = 3  # rows from which on a class is in every part
+
+Parts = NDArray[np.int8]  # of each row: 0 train, 1 val, 2 test
 
 
 def sizes(rows: int, val: float, test: float) -> dict[str, int]:
@@ -35,55 +44,121 @@ def sizes(rows: int, val: float, test: float) -> dict[str, int]:
     return {part: count[part] for part in PARTS}
 
 
-def deal(
-    rows: int, val: float, test: float, seed: int, classes: Sequence[str] | None = None
-) -> list[str]:
-    """Return the part of each row.
+def deal(classes: NDArray[np.int32], val: float, test: float, seed: int) -> Parts:
+    """Return the part of each row, stratified by class, the same on any machine.
 
-    `classes` (one name per row) stratifies the split; without it the rows are only
-    shuffled. The same arguments give the same parts on any machine.
+    classes: each row's class, int32 (rows,), from 0 on; all 0 for a split that is only random.
     """
-    size = sizes(rows, val, test)
-    shuffled = torch.randperm(rows, generator=stream("split", seed)).tolist()
-    if classes is not None:
-        shuffled.sort(key=lambda row: classes[row])  # stable: shuffled within a class
-    parts = [""] * rows
-    dealt = dict.fromkeys(PARTS, 0)
-    for place, row in enumerate(shuffled, start=1):
-        parts[row] = max(PARTS, key=lambda part: size[part] * place - dealt[part] * rows)
-        dealt[parts[row]] += 1
-    if classes is not None:
-        _give_every_class_a_training_row(parts, classes, shuffled)
+    size = sizes(len(classes), val, test)
+    counts = np.bincount(classes).astype(np.int64)
+    least = (counts >= IN_ALL).astype(np.int64)
+    in_val = apportion(size["val"], counts, least, counts - 1 - least)
+    in_test = apportion(size["test"], counts, least, counts - 1 - in_val)
+    order = _shuffled(len(classes), seed)
+    order = order[np.argsort(classes[order], kind="stable")]  # shuffled within a class
+    begin = np.cumsum(counts) - counts
+    of_class = classes[order]
+    place = np.arange(len(classes), dtype=np.int32) - begin[of_class].astype(np.int32)
+    end_val, end_test = in_val[of_class], (in_val + in_test)[of_class]
+    parts = np.empty(len(classes), dtype=np.int8)
+    parts[order] = np.where(place < end_val, 1, np.where(place < end_test, 2, 0))
     return parts
 
 
-def _give_every_class_a_training_row(
-    parts: list[str], classes: Sequence[str], shuffled: Sequence[int]
-) -> None:
-    trained = Counter(name for name, part in zip(classes, parts, strict=True) if part == "train")
-    for name in sorted(set(classes) - set(trained)):
-        largest = max(sorted(trained), key=trained.__getitem__)
-        giver = next(row for row in shuffled if classes[row] == name)
-        taker = next(row for row in shuffled if classes[row] == largest and parts[row] == "train")
-        parts[giver], parts[taker] = parts[taker], parts[giver]
-        trained[largest] -= 1
-        trained[name] = 1
+def apportion(
+    size: int, counts: NDArray[np.int64], least: NDArray[np.int64], most: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Return how many rows of each class a part of `size` rows gets.
 
-
-def from_column(values: Mapping[int, str | None], column: str) -> list[str]:
-    """Return the part that a column of the table names for each row.
-
-    values: row number -> cell, None without a value. Raises UserError for a value other
-    than train, val and test, and for an empty part.
+    counts: rows of each class, (classes,). Each class gets its share, rounded; then one row
+    at a time is given to the class furthest below its share, or taken from the one furthest
+    above, until the size is met. A class gets from `least` to `most` rows where that can be.
     """
-    for row, value in values.items():
-        if value not in PARTS:
-            found = "no value" if value is None else f"'{value}'"
-            raise UserError(
-                f"preprocess.split.column '{column}', row {row}: {found} is not one of "
-                f"{', '.join(PARTS)}"
-            )
-    for part in PARTS:
-        if part not in values.values():
-            raise UserError(f"preprocess.split.column '{column}': no row is in {part}")
-    return [str(value) for value in values.values()]
+    total = int(counts.sum())
+    most = np.maximum(most, 0)
+    given = np.clip(size * counts // total, np.minimum(least, most), most)
+    for floor, ceiling in ((least, most), (np.zeros_like(least), counts)):
+        while (lacking := size - int(given.sum())) != 0:
+            step = 1 if lacking > 0 else -1
+            free = given < ceiling if step > 0 else given > floor
+            if not free.any():
+                break
+            behind = step * (size * counts - given * total)
+            given[np.argmax(np.where(free, behind, np.iinfo(np.int64).min))] += step
+    return given
+
+
+def by_group(groups: NDArray[np.int32], val: float, test: float, seed: int) -> Parts:
+    """Return the part of each row so that all rows of a group are in one part.
+
+    groups: each row's group, int32 (rows,), from 0 on. UserError when a part stays empty.
+    """
+    size = list(sizes(len(groups), val, test).values())
+    counts = np.bincount(groups)
+    part_of = np.empty(len(counts), dtype=np.int8)
+    dealt, place = [0, 0, 0], 0
+    for group in _shuffled(len(counts), seed).tolist():
+        rows = int(counts[group])
+        place += rows
+        behind = [size[part] * place - dealt[part] * len(groups) for part in range(len(PARTS))]
+        part_of[group] = behind.index(max(behind))
+        dealt[part_of[group]] += rows
+    if 0 in dealt:
+        raise UserError(
+            f"preprocess.split.group: no group is left for {PARTS[dealt.index(0)]}; there are "
+            f"{len(counts)} groups, use a column with more"
+        )
+    return part_of[groups]
+
+
+def by_time(moments: NDArray[np.float64], val: float, test: float) -> Parts:
+    """Return the part of each row so that train is before val and val before test.
+
+    moments: each row's time, float64 (rows,). UserError when a part stays empty.
+    """
+    size = sizes(len(moments), val, test)
+    order = np.argsort(moments, kind="stable")
+    sorted_moments = moments[order]
+    last_train = sorted_moments[size["train"] - 1]
+    begin_val = int(np.searchsorted(sorted_moments, last_train, side="right"))
+    at = max(size["train"] + size["val"], begin_val + 1) - 1
+    begin_test = len(moments)
+    if at < len(moments):
+        begin_test = int(np.searchsorted(sorted_moments, sorted_moments[at], side="right"))
+    if begin_test >= len(moments):
+        raise UserError(
+            "preprocess.split.time: too few different times to put train before val before test; "
+            "use another column"
+        )
+    parts = np.zeros(len(moments), dtype=np.int8)
+    parts[order[begin_val:begin_test]] = 1
+    parts[order[begin_test:]] = 2
+    return parts
+
+
+def from_column(column: Cells, rows: NDArray[np.int64]) -> Parts:
+    """Return the part that a column of the table names for each row; `rows`: their numbers.
+
+    Raises UserError for a value other than train, val and test, and for an empty part.
+    """
+    column = column.as_texts()
+    texts = column.texts or ()
+    of_text = [PARTS.index(text) if text in PARTS else -1 for text in texts]
+    parts: Parts = np.array([*of_text, -1], dtype=np.int8)[column.values]
+    if (parts < 0).any():
+        at = int(np.argmax(parts < 0))
+        found = "no value" if column.values[at] < 0 else f"'{texts[column.values[at]]}'"
+        raise UserError(
+            f"preprocess.split.column '{column.name}', row {rows[at]}: {found} is not one of "
+            f"{', '.join(PARTS)}"
+        )
+    for at, part in enumerate(PARTS):
+        if not (parts == at).any():
+            raise UserError(f"preprocess.split.column '{column.name}': no row is in {part}")
+    return parts
+
+
+def _shuffled(count: int, seed: int) -> NDArray[np.int32]:
+    drawn = torch.randperm(count, generator=stream("split", seed), dtype=torch.int32)
+    order: NDArray[np.int32] = drawn.numpy()
+    return order

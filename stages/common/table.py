@@ -1,20 +1,25 @@
-"""A CSV file as text columns, and slices of its columns resolved to names.
+"""A CSV file as columns of cells, and slices of its columns resolved to names.
 
 Rows are numbered from 0 after the header, as pandas' iloc numbers them.
 """
 
 from __future__ import annotations
 
+import codecs
 import csv
-import itertools
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
+from stages.common import cells, dialect
+from stages.common.cells import Cells
+from stages.common.dialect import Dialect
 from stages.common.errors import UserError
+from stages.common.settings import Preprocess
+from stages.common.spool import Spool
 
 MISSING = (
     "",
@@ -31,12 +36,12 @@ MISSING = (
     "#N/A",
     "<NA>",
 )
-SEPARATORS = ",;\t|"
-LOOK = 20  # lines in which the separator is found
+CHUNK = 100_000  # rows that are read at once
+FIRST = 1000  # rows that tell which columns are text
 
 
 @dataclass(frozen=True)
-class Columns:
+class Roles:
     """Which columns are features, which one is the target, which are left out."""
 
     features: tuple[str, ...]
@@ -44,101 +49,148 @@ class Columns:
     left_out: tuple[str, ...]
 
 
-def read(path: Path, separator: str) -> pd.DataFrame:
-    """Read a CSV file; every cell is text, a cell without a value is NA.
+@dataclass(frozen=True)
+class Table:
+    """A CSV file, how it is written, and the names of its columns."""
 
-    separator: one character, or `auto`. Raises UserError for a missing, empty, unreadable
-    or ragged file and for column names that are empty or not unique.
-    """
-    try:
-        with open(path, encoding="utf-8-sig", newline="") as stream:
-            if separator == "auto":
-                separator = find_separator(list(itertools.islice(stream, LOOK)))
-                stream.seek(0)
-            rows = csv.reader(stream, delimiter=separator, skipinitialspace=True)
-            header = _check_lines(path, rows, separator)
-        frame = pd.read_csv(
-            path,
-            sep=separator,
-            dtype=str,
-            keep_default_na=False,
-            encoding="utf-8-sig",
-            skipinitialspace=True,
+    path: Path
+    dialect: Dialect
+    names: tuple[str, ...]
+    missing: tuple[str, ...]
+
+    @classmethod
+    def open(cls, path: Path, settings: Preprocess) -> Table:
+        """Find out how a file is written; UserError when it cannot be read as a table."""
+        found, names = dialect.detect(
+            path, settings.encoding, settings.separator, settings.decimal, settings.header
         )
-    except FileNotFoundError as error:
-        raise UserError(f"{path}: no such file; put the table there or mend the setting") from error
-    except IsADirectoryError as error:
-        raise UserError(f"{path}: a folder; name a CSV file in it") from error
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: not UTF-8 text; save the table as UTF-8") from error
-    except (pd.errors.ParserError, csv.Error) as error:
-        reason = str(error).removeprefix("Error tokenizing data. C error: ").strip()
-        raise UserError(
-            f"{path}: not a table: {reason}; mend that line or the separator"
-        ) from error
-    if frame.empty:
-        raise UserError(f"{path}: a header but no rows; put rows below it")
-    frame.columns = pd.Index(header)
-    stripped = pd.DataFrame({name: frame[name].str.strip() for name in frame})
-    return stripped.mask(stripped.isin(MISSING))
+        return cls(path, found, names, (*MISSING, *settings.missing_values))
 
+    def chunks(self, texts: Collection[str], size: int = CHUNK) -> Iterator[list[Cells]]:
+        """Yield the cells of every column, `size` rows at a time.
 
-def find_separator(lines: Sequence[str]) -> str:
-    """Return the character that cuts all lines into the same number of cells, at least two.
+        Columns of numbers are float64; those in `texts` and those with any other cell in
+        the chunk are texts. Raises UserError for what is no table, naming the line.
+        """
+        for frame in self._frames(texts, size):
+            yield [cells.of(frame[name], self.missing, self.dialect.decimal) for name in frame]
 
-    Of several the one with the most cells; a comma when there is none (one column).
-    """
-    cells = {}
-    for mark in SEPARATORS:
-        rows = list(csv.reader(lines, delimiter=mark, skipinitialspace=True))
-        if len(lines) == LOOK:
-            rows = rows[:-1]  # a quoted cell may go on in the next line
-        counts = {len(row) for row in rows if row}
-        cells[mark] = counts.pop() if len(counts) == 1 else 1
-    return max(SEPARATORS, key=lambda mark: cells[mark])  # the first of equals: a comma
+    def spool(self, folder: Path, most: int | None = None) -> Spool:
+        """Return all columns on disk, each either numbers or texts; of `most` rows at most.
 
+        A column with a single cell that is no number is texts from its first row on: when
+        that cell comes late, the file is read again.
+        """
+        texts: set[str] = set()
+        for first in self.chunks((), FIRST):
+            texts = {column.name for column in first if column.texts is not None}
+            break
+        while True:
+            spool, odd = Spool(self.names, folder), set()
+            for chunk in self.chunks(texts):
+                odd |= {column.name for column in chunk if column.texts is not None} - texts
+                if not odd:
+                    spool.append(chunk)
+                if most is not None and chunk[0].start + len(chunk[0]) >= most:
+                    break
+            if not odd:
+                return spool
+            texts |= odd
 
-def _check_lines(path: Path, rows: Iterator[list[str]], separator: str) -> list[str]:
-    """Return the column names; UserError for bad names and for the first ragged line."""
-    names = [name.strip() for name in next(rows, [])]
-    if not any(names):
-        raise UserError(f"{path}: empty; the first line must name the columns")
-    if "\0" in "".join(names):
-        raise UserError(f"{path}: not a text file; save the table as CSV")
-    if len(names) == 1 and any(mark in names[0] for mark in SEPARATORS):
-        raise UserError(
-            f"{path}, line 1: one column only, '{names[0][:60]}'; is the separator "
-            f"'{separator}'? set preprocess.separator"
-        )
-    if "" in names:
-        raise UserError(f"{path}, line 1: column {names.index('') + 1} has no name; name it")
-    name, count = Counter(names).most_common(1)[0]
-    if count > 1:
-        raise UserError(f"{path}, line 1: {count} columns are named '{name}'; rename them")
-    for row in rows:
-        if row and len(row) != len(names):
+    def _frames(self, texts: Collection[str], size: int) -> Iterator[pd.DataFrame]:
+        rows, checked = 0, False
+        try:
+            with open(self.path, "rb") as stream:
+                frames = pd.read_csv(
+                    _Bytes(self.path, stream, self.dialect.encoding),  # type: ignore[call-overload]
+                    sep=self.dialect.separator,
+                    decimal=self.dialect.decimal,
+                    header=self.dialect.title_lines if self.dialect.header else None,
+                    skiprows=0 if self.dialect.header else self.dialect.title_lines,
+                    names=list(self.names),
+                    index_col=False,
+                    dtype=dict.fromkeys(texts, object),
+                    na_values=list(self.missing),
+                    keep_default_na=False,
+                    skipinitialspace=True,
+                    low_memory=False,
+                    chunksize=size,
+                )
+                for frame in frames:
+                    if not checked and frame[self.names[-1]].isna().any():
+                        dialect.check_widths(self.path, self.dialect, self.names)
+                        checked = True  # pandas fills a line that is too short
+                    rows += len(frame)
+                    yield _exact(frame)
+        except pd.errors.ParserError as error:
+            reason = str(error).removeprefix("Error tokenizing data. C error: ").strip()
             raise UserError(
-                f"{path}, line {rows.line_num}: {len(row)} cells, but the header names "  # type: ignore[attr-defined]
-                f"{len(names)} columns; mend that line or set preprocess.separator"
-            )
-    return names
+                f"{self.path}: not a table: {reason}; mend that line or preprocess.separator"
+            ) from error
+        except (pd.errors.EmptyDataError, csv.Error) as error:
+            raise UserError(f"{self.path}: not a table: {error}; mend it") from error
+        if rows == 0:
+            raise UserError(f"{self.path}: a header but no rows; put rows below it")
+
+
+def _exact(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return whole numbers that float64 cannot hold, such as long ids, and truth as text."""
+    for name in frame:
+        kind = frame[name].dtype.kind
+        large = kind in "iu" and bool((frame[name].abs() > cells.EXACT).any())
+        if large or kind == "b":
+            frame[name] = frame[name].astype(str).astype(object)
+    return frame
+
+
+class _Bytes:
+    """The bytes of a file as UTF-8, checked as they pass."""
+
+    mode = "rb"  # pandas then reads bytes
+
+    def __init__(self, path: Path, stream: Any, encoding: str) -> None:
+        self._path, self._stream, self._encoding = path, stream, encoding
+        self._decoder = codecs.getincrementaldecoder(encoding)()
+        self._lines = 0
+
+    def read(self, size: int = -1) -> bytes:
+        data: bytes = self._stream.read(size)
+        try:
+            text = self._decoder.decode(data, final=not data)
+        except UnicodeDecodeError as error:
+            line = self._lines + data[: error.start].count(b"\n") + 1
+            raise UserError(
+                f"{self._path}, line {line}: not {self._encoding} text; save the table as UTF-8 or "
+                "set preprocess.encoding, for example to cp1252"
+            ) from error
+        if b"\0" in data and "\0" in text:
+            raise UserError(f"{self._path}: not a text file; save the table as CSV")
+        self._lines += data.count(b"\n")
+        return data if self._encoding.startswith("utf-8") else text.encode()
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self.read, b"")
 
 
 def resolve(
-    names: Sequence[str], features: str | Sequence[str | int], target: int | str, aside: str = ""
-) -> Columns:
-    """Resolve an iloc slice, positions or names to column names.
+    names: Sequence[str],
+    features: str | Sequence[str | int],
+    target: int | str,
+    aside: Collection[str] = (),
+) -> Roles:
+    """Resolve slices, positions or names to column names.
 
-    `names` are all columns of the table, `aside` is a column that is no feature because it
-    names the part of a row (empty: none). Raises UserError for what the table does not
-    have and for a target among the features.
+    `names` are all columns of the table, `aside` those that a slice skips, as they serve
+    the split. Raises UserError for what the table does not have and for a target among the
+    features.
     """
-    target_name = _pick(names, target, "preprocess.target")
-    if isinstance(features, str):
-        bounds = [int(bound) if bound else None for bound in features.split(":")]
-        chosen = [name for name in names[slice(*bounds)] if name != aside]
-    else:
-        chosen = [_pick(names, item, "preprocess.features") for item in features]
+    target_name = pick(names, target, "preprocess.target")
+    chosen: list[str] = []
+    for item in [features] if isinstance(features, str) else features:
+        if isinstance(item, str) and item not in names and ":" in item:
+            chosen += [name for name in _slice(names, item) if name not in aside]
+        else:
+            chosen.append(pick(names, item, "preprocess.features"))
     if target_name in chosen:
         raise UserError(
             f"preprocess.features {features}: the target '{target_name}' is among the features; "
@@ -146,13 +198,28 @@ def resolve(
         )
     if not chosen:
         raise UserError(f"preprocess.features {features}: no column of {len(names)} is chosen")
-    if aside in chosen or len(set(chosen)) < len(chosen):
+    if set(aside) & set(chosen) or len(set(chosen)) < len(chosen):
         raise UserError(f"preprocess.features {features}: a column is named twice or is the split")
     rest = (name for name in names if name not in chosen and name != target_name)
-    return Columns(tuple(chosen), target_name, tuple(rest))
+    return Roles(tuple(chosen), target_name, tuple(rest))
 
 
-def _pick(names: Sequence[str], item: int | str, key: str) -> str:
+def _slice(names: Sequence[str], item: str) -> Sequence[str]:
+    """Return the columns of a slice: positions as iloc takes them, names as loc does."""
+    ends = item.split(":")
+    if len(ends) != 2:
+        raise UserError(f"preprocess.features: '{item}' is neither a column nor a slice a:b")
+    place: list[int | None] = []
+    for end in ends:
+        try:
+            place.append(int(end) if end else None)
+        except ValueError:
+            place.append(names.index(pick(names, end, "preprocess.features")) + len(place))
+    return names[slice(*place)]
+
+
+def pick(names: Sequence[str], item: int | str, key: str) -> str:
+    """Return the name of a column that a setting names or counts; UserError if there is none."""
     if isinstance(item, int):
         if not -len(names) <= item < len(names):
             raise UserError(f"{key}: there is no column {item}, the table has {len(names)}")

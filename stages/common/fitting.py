@@ -1,0 +1,287 @@
+"""The schema fitted to the training rows of a table, one column at a time."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+from statistics import NormalDist
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stages.common import cells
+from stages.common.cells import TRUTH
+from stages.common.errors import UserError
+from stages.common.schema import Category, Dropped, Missing, Numeric, Scale, Schema, Target, Task
+from stages.common.spool import Spool
+from stages.common.table import Roles
+
+MOSTLY = 0.8  # of the values: from here on a column is of a kind, and the rest is junk
+MOST_LEVELS = 64  # of a category; rarer ones share the column of other levels
+MOST_TEXTS = 2**17  # different texts of a column; with more it is no category
+RARE = 3  # training rows from which on a level has a column of its own
+KNOTS = 100  # of quantile scaling
+# Numbers with a sign of currency or percent, or with marks between thousands.
+DECORATED = re.compile(r"[-+$€£\s]*\d+([,.'\s]\d+)*\s?[%$€£]?")
+# An encoded number far outside what training rows have says "far out", not how far: the
+# network has learnt nothing there, and a huge input would drown all others.
+HELD: dict[Scale, tuple[float | None, float | None]] = {
+    "standard": (-5.0, 5.0),
+    "robust": (-5.0, 5.0),
+    "quantile": (None, None),  # the outermost knots hold it
+    "minmax": (-1.0, 2.0),
+    "none": (None, None),
+}
+NO_VALUE = "(missing)"  # the level of a category's missing values
+NO_VALUES = "no value in the training rows"
+CONSTANT = "the same in every training row"
+
+Rows = NDArray[np.bool_]  # which rows of the table are training rows, (rows,)
+Numbers = NDArray[np.float64]
+
+
+def fit(
+    spool: Spool,
+    train: Rows,
+    roles: Roles,
+    task: Task,
+    missing: Missing,
+    scale: Scale,
+    categorical: Collection[str] = (),
+) -> Schema:
+    """Return the schema of the training rows.
+
+    categorical: columns that are levels even where they are numbers. Raises UserError for
+    cells that cannot be read as their column's kind.
+    """
+    columns = [
+        fit_column(spool, name, train, scale, name in categorical) for name in roles.features
+    ]
+    features = [column for column in columns if not isinstance(column, Dropped)]
+    if not features:
+        raise UserError("preprocess.features: no chosen column varies over the training rows")
+    dropped = [column for column in columns if isinstance(column, Dropped)]
+    target = fit_target(spool, roles.target, train, task)
+    return Schema(
+        task=task, missing=missing, scale=scale, features=features, dropped=dropped, target=target
+    )
+
+
+def fit_column(
+    spool: Spool, name: str, train: Rows, scale: Scale, categorical: bool
+) -> Numeric | Category | Dropped:
+    """Return how one column is encoded, or why it carries nothing."""
+    position, kind = spool.names.index(name), "numeric"
+    if categorical or spool.is_text(name):
+        survey = _survey(spool, name, train)
+        kind = "category" if categorical and survey.values else survey.kind(name)
+        if kind == "category":
+            return _fit_category(name, position, survey)
+        if kind == "none":
+            return Dropped(name=name, position=position, reason=NO_VALUES)
+    form = kind if kind in cells.DATE_FORMATS else ""
+    kind = "date" if form else kind
+    parts = [
+        read(block, kind, form)[Spool.part(train, block)] for block in spool.blocks(name)
+    ]
+    return _fit_numbers(name, position, kind, form, np.concatenate(parts), scale)
+
+
+def read(block: cells.Cells, kind: str, form: str) -> Numbers:
+    """Return the cells of a numeric, boolean or date column as numbers, NaN without a value."""
+    if kind == "date":
+        return cells.dates(block, form)
+    return cells.truth(block) if kind == "boolean" else cells.numbers(block)
+
+
+@dataclass
+class _Survey:
+    """What the training rows of a column have: its texts and how many read as numbers."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    rows: int = 0
+    values: int = 0
+    numbers: int = 0
+    decorated: int = 0
+    dates: list[str] = field(default_factory=lambda: list(cells.DATE_FORMATS))
+    example: str = ""
+
+    def kind(self, name: str) -> str:
+        """Return none, boolean, numeric, category, or a date format."""
+        if not self.values:
+            return "none"
+        if {text.lower() for text in self.counts} <= set(TRUTH) and not self.counts.keys() <= {
+            "0",
+            "1",
+        }:
+            return "boolean"
+        if self.numbers >= MOSTLY * self.values:
+            return "numeric"
+        if self.decorated >= MOSTLY * self.values:
+            raise UserError(
+                f"column '{name}': numbers with signs, such as '{self.example}'; write them as "
+                "1234.5, or name the column in preprocess.categorical"
+            )
+        if len(self.dates) > 1:
+            raise UserError(
+                f"column '{name}': '{self.example}' may be day/month or month/day; write dates as "
+                "2024-12-31, or leave the column out"
+            )
+        return self.dates[0] if self.dates else "category"
+
+
+def _survey(spool: Spool, name: str, train: Rows) -> _Survey:
+    found = _Survey()
+    for block in spool.blocks(name):
+        kept = block.take(Spool.part(train, block)).as_texts()
+        texts = kept.texts or ()
+        times = np.bincount(kept.values + 1, minlength=len(texts) + 1)[1:]
+        there = [at for at in np.flatnonzero(times).tolist()]
+        here = [texts[at] for at in there]
+        found.example = found.example or (here[0] if here else "")
+        found.rows += len(kept)
+        found.values += int(times.sum())
+        found.numbers += int(times[~np.isnan(cells.parsed(texts))].sum())
+        found.decorated += sum(int(times[at]) for at in there if DECORATED.fullmatch(texts[at]))
+        found.dates = [form for form in found.dates if cells.are_dates(here, form)]
+        if len(found.counts) <= MOST_TEXTS:
+            found.counts.update(dict(zip(here, times[there].tolist(), strict=True)))
+    return found
+
+
+def _fit_category(name: str, position: int, survey: _Survey) -> Category | Dropped:
+    counts = survey.counts
+    if len(counts) > MOST_TEXTS:
+        reason = f"more than {MOST_TEXTS} different texts"
+        return Dropped(name=name, position=position, reason=reason)
+    gaps = survey.rows - survey.values
+    if len(counts) == 1 and not gaps:
+        return Dropped(name=name, position=position, reason=CONSTANT)
+    if gaps:
+        counts = counts + Counter({NO_VALUE: gaps})
+    levels = [level for level in counts if counts[level] >= RARE]
+    if not levels:
+        reason = f"no text is in {RARE} training rows"
+        return Dropped(name=name, position=position, reason=reason)
+    levels = sorted(levels, key=lambda level: (-counts[level], level))[:MOST_LEVELS]
+    return Category(kind="category", name=name, position=position, levels=sorted(levels))
+
+
+def _fit_numbers(
+    name: str, position: int, kind: str, form: str, values: Numbers, scale: Scale
+) -> Numeric | Dropped:
+    found = values[~np.isnan(values)]
+    if len(found) == 0:
+        return Dropped(name=name, position=position, reason=NO_VALUES)
+    gaps = len(found) < len(values)
+    if not gaps and bool((found == found[0]).all()):
+        return Dropped(name=name, position=position, reason=CONSTANT)
+    found.sort()
+    scale = "none" if kind == "boolean" else scale
+    shift, unit = _scaling(found, scale)
+    knots, scores = _knots(found) if scale == "quantile" else ([], [])
+    low, high = HELD[scale]
+    return Numeric(
+        kind=kind,  # type: ignore[arg-type]
+        name=name,
+        position=position,
+        shift=shift,
+        scale=unit,
+        low=low,
+        high=high,
+        knots=knots,
+        scores=scores,
+        date_format=form,
+        fill=float(np.median(found)),
+        indicator=gaps,
+    )
+
+
+def _scaling(values: Numbers, scale: Scale) -> tuple[float, float]:
+    """Return shift and scale of sorted values; a column that does not vary is not scaled."""
+    if scale in ("none", "quantile"):
+        return 0.0, 1.0
+    if scale == "minmax":
+        shift, unit = float(values[0]), float(values[-1] - values[0])
+    elif scale == "robust":
+        quarter = len(values) // 4
+        shift, unit = float(np.median(values)), float(values[-1 - quarter] - values[quarter])
+    else:
+        shift, unit = float(values.mean()), float(values.std())
+    return shift, unit if unit > 0 else 1.0
+
+
+def _knots(values: Numbers) -> tuple[list[float], list[float]]:
+    """Return values at equally likely levels of sorted values, and their normal scores.
+
+    Levels that share a value share their mean score.
+    """
+    levels = [(at + 0.5) / KNOTS for at in range(KNOTS)]
+    picked = [float(values[int(level * len(values))]) for level in levels]
+    of_value: dict[float, list[float]] = {}
+    for value, level in zip(picked, levels, strict=True):
+        of_value.setdefault(value, []).append(NormalDist().inv_cdf(level))
+    scores = [round(sum(each) / len(each), 6) for each in of_value.values()]
+    return list(of_value), scores
+
+
+def detect_task(blocks: Iterable[cells.Cells], task: str) -> Task:
+    """Return the task: `auto` is regression when all targets are numbers, one a fraction."""
+    if task != "auto":
+        return "regression" if task == "regression" else "classification"
+    fraction = False
+    for block in blocks:
+        values = block.values if block.texts is None else cells.parsed(block.texts)
+        known = values if block.texts is not None else values[~np.isnan(values)]
+        if np.isnan(known).any():
+            return "classification"
+        fraction = fraction or bool((known % 1 != 0).any())
+    return "regression" if fraction else "classification"
+
+
+def fit_target(spool: Spool, name: str, train: Rows, task: Task) -> Target:
+    """Return the target of the training rows.
+
+    Raises UserError for a constant target and for one with nearly as many classes as rows.
+    """
+    position = spool.names.index(name)
+    if task == "regression":
+        parts = [
+            cells.numbers(block)[Spool.part(train, block)] for block in spool.blocks(name)
+        ]
+        values = np.concatenate(parts)
+        _check_varies(name, float(values.min()) != float(values.max()), values[0])
+        shift, unit = _scaling(values, "standard")
+        return Target(
+            name=name, position=position, classes=[], counts=[], shift=shift, scale=unit
+        )
+    column = spool.column(name, train).as_texts()
+    texts = column.texts or ()
+    count = dict(zip(texts, np.bincount(column.values, minlength=len(texts)).tolist(), strict=True))
+    _check_varies(name, len(count) > 1, texts[0])
+    if len(count) > len(column) / 2:
+        raise UserError(
+            f"target '{name}': {len(count)} classes in {len(column)} training rows; choose another "
+            "target, or set preprocess.task to regression"
+        )
+    classes = sorted(count, key=_natural)
+    counts = [count[label] for label in classes]
+    return Target(name=name, position=position, classes=classes, counts=counts)
+
+
+def _check_varies(name: str, varies: bool, value: object) -> None:
+    if not varies:
+        raise UserError(
+            f"target '{name}': every training row has the value '{value}'; there is "
+            "nothing to learn, choose another target"
+        )
+
+
+def _natural(text: str) -> tuple[float, str]:
+    """Sort numbers by size, before text."""
+    try:
+        return float(text), text
+    except ValueError:
+        return float("inf"), text

@@ -1,0 +1,90 @@
+"""The audit of one table: what is examined, what is said of it, and when the stage stops."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stages.common import audit, duplicates
+from stages.common.audit import Finding
+from stages.common.dataset import Dataset, Rows
+from stages.common.errors import UserError
+
+HEADER = ("table", "check", "column", "strength", "finding", "remedy")
+MOST_EXAMINED = 100_000  # rows in which single columns are examined, evenly spaced
+PREFIX = {"source": "", "target": "second_"}  # of the figures of a table
+
+
+@dataclass
+class Inspector:
+    """Watches the rows of a table as they are written, and says what is wrong with them."""
+
+    name: str  # source or target
+    table: Dataset
+    policy: str  # warn, stop, off
+    findings: list[Finding] = field(default_factory=list)
+    _seen: list[tuple[NDArray[Any], ...]] = field(default_factory=list)
+
+    def add(self, rows: Rows) -> None:
+        """Keep what finds rows that are alike: hashes, target and part of a chunk of rows."""
+        if self.policy != "off":
+            exact = duplicates.row_hashes(rows.features)
+            near = duplicates.near_hashes(rows.features)
+            self._seen.append((exact, near, rows.target, rows.part))
+
+    def inspect(self) -> Inspector:
+        """Find and print what is wrong; UserError when the policy is to stop at it."""
+        if self.policy == "off":
+            return self
+        marks = [np.concatenate(each) for each in zip(*self._seen, strict=True)]
+        self.findings = [*self._examine(), *duplicates.findings(*marks)]
+        csv = self.table.csv
+        if self.findings and self.policy == "stop":
+            first = self.findings[0]
+            more = f" (and {len(self.findings) - 1} more)" if len(self.findings) > 1 else ""
+            raise UserError(
+                f"{csv}: {first.message}{more}; {first.remedy}, or set preprocess.audit to warn"
+            )
+        for finding in self.findings:
+            print(f"{csv}: {finding.message}; {finding.remedy}")
+        return self
+
+    def _examine(self) -> list[Finding]:
+        """Examine the columns in a sample of the rows that are kept."""
+        spool, roles = self.table.spool, self.table.roles
+        kept = np.flatnonzero(self.table.parts >= 0)
+        sample = np.zeros(len(self.table.parts), dtype=np.bool_)
+        sample[kept[:: -(-len(kept) // MOST_EXAMINED)]] = True
+        features = [spool.column(name, sample) for name in roles.features]
+        left_out = [spool.column(name, sample) for name in roles.left_out]
+        target = spool.column(roles.target, sample)
+        if self.table.schema.task == "classification":
+            target = target.as_texts()
+        return audit.examine(features, left_out, target, self.table.parts[sample])
+
+
+def rows(inspected: Iterable[Inspector]) -> Iterator[tuple[object, ...]]:
+    """Yield the findings of all tables as rows under HEADER."""
+    for each in inspected:
+        for finding in each.findings:
+            place = (each.name, finding.check, finding.column, finding.strength)
+            yield *place, finding.message, finding.remedy
+
+
+def figures(inspected: Iterable[Inspector]) -> dict[str, int]:
+    """Return the sizes of the tables and the number of findings, for metrics/preprocess.json."""
+    found: dict[str, int] = {}
+    for each in inspected:
+        prefix, table = PREFIX[each.name], each.table
+        found |= {f"{prefix}rows_{part}": count for part, count in table.sizes().items()}
+        found[f"{prefix}classes"] = sum(count > 0 for count in table.schema.target.counts)
+        if each.policy != "off":
+            found[f"{prefix}audit_findings"] = len(each.findings)
+        if each.name == "source":
+            found["features"] = table.schema.n_features
+            found["columns_dropped"] = len(table.schema.dropped)
+    return found
