@@ -43,9 +43,9 @@ def predict(stack: Stack, schema: Schema, features: Tensor) -> Tensor:
 def figures(stack: Stack, schema: Schema, part: Partition, bins: int) -> Figures:
     """Return the figures of a stack on a part, by name.
 
-    bins: of the calibration error. Classes: accuracy with its 95 % interval, macro F1,
-    AUROC (macro over the classes that the part has), expected calibration error and loss.
-    Values: RMSE, MAE and R2 in the unit of the table.
+    bins: of the calibration error. Classes: accuracy with its 95 % interval, balanced
+    accuracy (mean recall) and AUROC over the classes that the part has, macro F1, expected
+    calibration error and loss. Values: RMSE, MAE and R2 in the unit of the table.
     """
     predicted = predict(stack, schema, part.features).cpu()
     if schema.task == "regression":
@@ -67,16 +67,18 @@ def class_figures(predicted: Tensor, target: Tensor, bins: int) -> Figures:
     classes = predicted.shape[1]
     present = torch.bincount(target, minlength=classes) > 0
     accuracy = metrics.MulticlassAccuracy(classes, average="micro")
+    recall = metrics.MulticlassRecall(classes, average="none")
     f1 = metrics.MulticlassF1Score(classes, average="macro")
     auroc = metrics.MulticlassAUROC(classes, average="none")
     calibration = metrics.MulticlassCalibrationError(classes, n_bins=bins, norm="l1")
-    for metric in (accuracy, f1, auroc, calibration):
+    for metric in (accuracy, recall, f1, auroc, calibration):
         metric.update(predicted, target)
     with warnings.catch_warnings():  # of a class that is not there, whose AUROC is left out
         warnings.filterwarnings("ignore", message="No (positive|negative) samples")
         curves = auroc.compute()[present]
     return {
         "accuracy": accuracy.compute().item(),
+        "balanced_accuracy": recall.compute()[present].mean().item(),
         "macro_f1": f1.compute().item(),
         "auroc": curves.mean().item() if len(curves) > 1 else None,
         "calibration_error": calibration.compute().item(),
