@@ -42,6 +42,7 @@ TRAIN = {
     "patience": 1000,
     "noise": 0.0,
     "mixup": 0.0,
+    "class_balance": 0.0,
     "seed": 0,
 }
 FINETUNE = {"freeze": 0, "lr": 0.01, "epochs": 2, "members": 2, "seed": 0}
@@ -257,6 +258,20 @@ def test_train_mixup_makes_the_training_step_harder(excess, train):
     assert excess(mixup=0.0) == pytest.approx(0, abs=1e-5)
     assert 0.001 < excess(mixup=0.5) < excess(mixup=1.0)
     assert final_loss(train) < final_loss(train, mixup=1.0)
+
+
+def test_train_class_balance_finds_more_of_a_rare_class(train, blobs):
+    def rare(part: Partition) -> Partition:
+        return part.take(((part.target < 2) | (part.row % 24 == 2)).nonzero()[:, 0])
+
+    rows, val = rare(blobs(480, spread=4.0)), rare(blobs(240, seed=1, spread=4.0))
+    others = blobs(600, seed=2, spread=4.0)
+    recalls = []
+    for balance in (0.0, 0.5, 1.0):
+        trained = train(rows, val, epochs=30, lr=0.1, class_balance=balance)
+        hits = training.row_scores("classification", trained.checkpoint.stack, others)[0]
+        recalls.append(hits[others.target == 2].mean().item())
+    assert recalls[0] + 0.05 < recalls[1] < recalls[2] - 0.05
 
 
 def test_model_dropout_makes_the_training_step_harder_and_leaves_evaluation_alone(excess, train):

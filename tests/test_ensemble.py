@@ -37,6 +37,7 @@ TRAIN = {
     "patience": 6,
     "noise": 0.0,
     "mixup": 0.0,
+    "class_balance": 0.0,
     "seed": 0,
 }
 

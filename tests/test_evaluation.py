@@ -100,6 +100,7 @@ THREE = shares(
 
 def test_figures_of_classes_are_those_worked_out_by_hand():
     found = evaluation.figures(through(3), schema_of(3), THREE, BINS)
+    # recall of the classes: 1 of 1, 1 of 2, 2 of 3
     # F1 of the classes: 2/(2+2), 2/(2+1), 4/(4+1)
     # AUROC: class 0: 5 of 5 pairs; class 1: 1 + 6 of 8 (0.8 beats 4; 0.3 beats 2, ties 1,
     # loses to 0.35); class 2: 2 of the three beat all 3 others, 0.2 beats 2 and ties 1
@@ -110,6 +111,7 @@ def test_figures_of_classes_are_those_worked_out_by_hand():
             "accuracy": 4 / 6,
             "accuracy_low": intervals.wilson(4, 6)[0],
             "accuracy_high": intervals.wilson(4, 6)[1],
+            "balanced_accuracy": (1 + 1 / 2 + 2 / 3) / 3,
             "macro_f1": (1 / 2 + 2 / 3 + 4 / 5) / 3,
             "auroc": (1 + (4 + 2.5) / 8 + (3 + 3 + 2.5) / 9) / 3,
             "calibration_error": (0.3 + 0.2 + 0.5 + 2 * 0.4 + 0.45) / 6,
@@ -139,6 +141,8 @@ def test_figures_are_those_of_scikit_learn(rows, classes):
     present = sorted(set(truth.tolist()))
     auroc = [metrics.roc_auc_score(truth == label, predicted[:, label]) for label in present]
     assert found["accuracy"] == pytest.approx(metrics.accuracy_score(truth, guess))
+    balanced = sum(float((guess[truth == label] == label).mean()) for label in present)
+    assert found["balanced_accuracy"] == pytest.approx(balanced / len(present))
     assert found["macro_f1"] == pytest.approx(metrics.f1_score(truth, guess, average="macro"))
     assert found["auroc"] == pytest.approx(sum(auroc) / len(auroc), abs=1e-6)
     exact = predicted.double() / predicted.double().sum(dim=1, keepdim=True)
@@ -173,10 +177,18 @@ def test_a_class_without_rows_is_left_out_of_auroc_and_of_f1():
     assert found["auroc"] == expected["auroc"] == 1
 
 
-def test_a_class_that_is_only_predicted_counts_in_f1():
+def test_a_class_that_is_only_predicted_counts_in_f1_and_not_in_balanced_accuracy():
     part = shares([0.6, 0.3, 0.1], [0.1, 0.3, 0.6], target=[0, 1])
     found = evaluation.figures(through(3), schema_of(3), part, BINS)
     assert found["macro_f1"] == pytest.approx(1 / 3)
+    assert found["balanced_accuracy"] == pytest.approx(1 / 2)
+
+
+def test_the_balanced_accuracy_of_the_most_frequent_class_is_1_over_the_classes():
+    part = shares(*[[0.8, 0.1, 0.1]] * 10, target=[0] * 8 + [1, 2])
+    found = evaluation.figures(through(3), schema_of(3), part, BINS)
+    assert found["accuracy"] == pytest.approx(0.8)
+    assert found["balanced_accuracy"] == pytest.approx(1 / 3)
 
 
 def test_one_row_has_no_auroc_and_a_wide_interval():

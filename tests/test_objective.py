@@ -100,7 +100,7 @@ def test_the_mixed_loss_of_classes_is_the_loss_against_soft_labels(strength):
     outputs, target = draw(2, 6, 4), labels(6, 4)
     partner = torch.tensor([3, 0, 5, 1, 2, 4])
     weight = torch.stack([torch.zeros(6), draw(6).sigmoid() * strength])
-    found = objective.mixed_losses("classification", outputs, target, (partner, weight))
+    found = objective.training_losses("classification", outputs, target, (partner, weight), None)
     own, other = F.one_hot(target, 4).float(), F.one_hot(target[partner], 4).float()
     for member in range(2):
         share = weight[member, :, None]
@@ -112,7 +112,7 @@ def test_the_mixed_loss_of_classes_is_the_loss_against_soft_labels(strength):
 def test_the_mixed_loss_of_values_has_the_gradient_of_the_loss_against_the_mixed_value():
     outputs, target = draw(2, 6, 1).requires_grad_(), draw(6, seed=1)
     partner, weight = torch.tensor([3, 0, 5, 1, 2, 4]), draw(2, 6, seed=2).sigmoid() / 2
-    found = objective.mixed_losses("regression", outputs, target, (partner, weight))
+    found = objective.training_losses("regression", outputs, target, (partner, weight), None)
     (ours,) = torch.autograd.grad(found.sum(), outputs)
     mixed = target * (1 - weight) + target[partner] * weight
     torch.testing.assert_close(ours[..., 0], 2 * (outputs.detach()[..., 0] - mixed))
@@ -124,8 +124,8 @@ def test_mixing_of_strength_0_changes_nothing(task):
     target = labels(6, 3) if task == "classification" else draw(6, seed=1)
     plain = objective.losses(task, outputs, target)
     mixing = torch.arange(5, -1, -1), torch.zeros(2, 6)
-    assert torch.equal(objective.mixed_losses(task, outputs, target, None), plain)
-    assert torch.equal(objective.mixed_losses(task, outputs, target, mixing), plain)
+    assert torch.equal(objective.training_losses(task, outputs, target, None, None), plain)
+    assert torch.equal(objective.training_losses(task, outputs, target, mixing, None), plain)
 
 
 def test_mixing_of_strength_0_does_not_read_a_partners_infinite_loss():
@@ -133,7 +133,49 @@ def test_mixing_of_strength_0_does_not_read_a_partners_infinite_loss():
     plain = objective.losses("regression", outputs, target)
     assert plain.isinf().tolist() == [[False, True]]
     mixing = torch.tensor([1, 0]), torch.zeros(1, 2)
-    assert torch.equal(objective.mixed_losses("regression", outputs, target, mixing), plain)
+    assert torch.equal(
+        objective.training_losses("regression", outputs, target, mixing, None), plain
+    )
+
+
+def test_class_weights_are_those_worked_out_by_hand():
+    """Six rows of class 0, two of class 1, none of class 2, four of class 3."""
+    target = torch.tensor([0] * 6 + [1] * 2 + [3] * 4)
+    found = objective.class_weights("classification", target, 4, torch.tensor([0.0, 0.5, 1.0]))
+    assert found is not None
+    assert found.dtype == torch.float32
+    even = [12 / (3 * 6), 12 / (3 * 2), 1, 12 / (3 * 4)]
+    assert found[0].tolist() == [1, 1, 1, 1]
+    assert found[1].tolist() == pytest.approx([(1 + weight) / 2 for weight in even])
+    assert found[2].tolist() == pytest.approx(even)
+    torch.testing.assert_close(found[:, target].mean(dim=1), torch.ones(3))
+
+
+def test_without_balance_and_for_values_there_are_no_class_weights():
+    assert objective.class_weights("classification", labels(9, 3), 3, torch.zeros(2)) is None
+    assert objective.class_weights("regression", draw(9), 1, torch.ones(2)) is None
+
+
+def test_the_weighted_loss_is_torch_cross_entropy_with_weights_of_each_row_and_member():
+    outputs, target, weights = draw(3, 7, 4), labels(7, 4), draw(3, 4, seed=2).exp()
+    found = objective.training_losses("classification", outputs, target, None, weights)
+    for member in range(3):
+        expected = F.cross_entropy(outputs[member], target, weights[member], reduction="none")
+        torch.testing.assert_close(found[member], expected)
+
+
+def test_under_mixing_each_of_the_two_losses_has_the_weight_of_its_own_class():
+    outputs, target, weights = draw(2, 6, 4), labels(6, 4), draw(2, 4, seed=2).exp()
+    partner, share = torch.tensor([3, 0, 5, 1, 2, 4]), draw(2, 6, seed=3).sigmoid() / 2
+    found = objective.training_losses("classification", outputs, target, (partner, share), weights)
+    assert len(set(target.tolist())) > 2
+    for member in range(2):
+        own, other = (
+            F.cross_entropy(outputs[member], classes, weights[member], reduction="none")
+            for classes in (target, target[partner])
+        )
+        expected = own * (1 - share[member]) + other * share[member]
+        torch.testing.assert_close(found[member], expected)
 
 
 def test_the_joint_prediction_of_classes_is_the_mean_probability():

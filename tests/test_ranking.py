@@ -96,6 +96,7 @@ EVERY: dict[str, Any] = {
         "patience": [1, 10],
         "noise": [0.0, 1.0],
         "mixup": [0, 1.0],
+        "class_balance": [0, 1.0],
     },
 }
 

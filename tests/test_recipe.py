@@ -15,7 +15,7 @@ def test_every_setting_has_one_value_per_member_in_their_order(make_recipe):
     assert recipe.lr.tolist() == pytest.approx([0.1, 0.2, 0.3])
     assert recipe.momentum.tolist() == pytest.approx([0.9, 0.0, 0.5])
     assert recipe.weight_decay.tolist() == pytest.approx([0.01] * 3)
-    for name in ("lr", "momentum", "weight_decay", "noise", "mixup", "dropout"):
+    for name in PER_MEMBER:
         assert getattr(recipe, name).dtype == torch.float32
 
 

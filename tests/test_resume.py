@@ -195,6 +195,7 @@ def test_a_training_killed_after_any_epoch_ends_with_the_same_bytes(make_recipe,
         dropout=0.3,
         noise=0.2,
         mixup=0.5,
+        class_balance=0.5,
         weight_decay=0.01,
     )
     keys = [(0, member) for member in range(4)]

@@ -95,6 +95,7 @@ RANGES: dict[str, tuple[list[Any], list[Any]]] = {
     "train.patience": COUNT,
     "train.noise": ([0, 0.1, 10], [-0.1, float("inf"), "0", None]),
     "train.mixup": ([0, 0.5, 1], [-0.1, 1.1, None]),
+    "train.class_balance": ([0, 0.5, 1], [-0.1, 1.1, "0", True, None]),
     "train.seed": SEED,
     "evaluate.calibration_bins": ([2, 1000], [1, 1001, 10.0, None]),
     "finetune.csv": ([*CSV[0], ""], CSV[1]),

@@ -171,6 +171,7 @@ AXES: dict[str, Any] = {
         "patience": ranged(1, 3, "integer"),
         "noise": ranged(0.0, 2.0, "linear"),
         "mixup": ranged(0.0, 1.0, "linear"),
+        "class_balance": ranged(0.0, 1.0, "linear"),
     },
 }
 

@@ -143,6 +143,7 @@ def random_case(
             "weight_decay": chance.choice([0.0, 0.01]),
             "noise": chance.choice([0.0, 0.0, 0.3]),
             "mixup": chance.choice([0.0, 0.0, 1.0]),
+            "class_balance": chance.choice([0.0, 0.0, 0.5, 1.0]),
             "dropout": chance.choice([0.0, 0.0, 0.5]),
         }
         for _ in range(chance.randint(2, 5))
@@ -416,6 +417,92 @@ def test_dropout_and_noise_are_in_the_running_loss_and_not_in_the_measured_ones(
     assert plain.running_loss == pytest.approx(plain.train_loss, rel=1e-6)
     assert dropped.running_loss > 1.05 * dropped.train_loss
     assert dropped.train_loss == dropped.val_loss == fitted.history[1].train_loss
+
+
+def uneven(part: Partition) -> Partition:
+    """Return the rows without five in six of those of class 2."""
+    rare = part.target == 2
+    return part.take((~rare | (part.row % 18 == 2)).nonzero()[:, 0])
+
+
+def even_weights(part: Partition) -> Tensor:
+    """Return the weight of each class with which all three count alike."""
+    return torch.tensor([len(part) / (3 * int((part.target == c).sum())) for c in range(3)])
+
+
+@pytest.mark.parametrize("mixup", [0.0, 1.0])
+def test_a_step_with_class_weights_is_a_torch_step_on_the_member_taken_out(
+    make_recipe, blobs, mixup
+):
+    rows, stack, balance = uneven(blobs(60)), build([6, 8, 3], 3, "tanh"), [0.0, 0.5, 1.0]
+    recipe = make_recipe(
+        3, 2, batch_size=len(rows), epochs=1, lr=0.1, class_balance=balance, mixup=mixup
+    )
+    networks = [stack.member(member) for member in range(3)]
+    order = torch.Generator().manual_seed(0)
+    x, y, _ = vars(rows.take(batches.shuffled(len(rows), order))).values()
+    mixing = Augmentation(recipe).mixing(len(y))
+    partner, share = mixing or (torch.arange(len(y)), torch.zeros(3, len(y)))
+    order.manual_seed(0)
+    training.run_epoch(
+        "classification", stack, OPTIMIZERS["sgd"](stack, recipe), Augmentation(recipe), rows, order
+    )
+    for member, network in enumerate(networks):
+        weight = 1 + balance[member] * (even_weights(rows) - 1)
+        own, other = 1 - share[member], share[member]
+        outputs = network(x * own[:, None] + x[partner] * other[:, None])
+        loss = sum(
+            part * F.cross_entropy(outputs, classes, weight, reduction="none")
+            for part, classes in ((own, y), (other, y[partner]))
+        )
+        optimizer = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9)
+        loss.mean().backward()  # type: ignore[union-attr]
+        optimizer.step()
+        for mine, theirs in zip(
+            stack.member(member).parameters(), network.parameters(), strict=True
+        ):
+            torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("mixup", [0.0, 1.0])
+def test_a_member_without_class_balance_has_the_bytes_of_a_training_without_weights(
+    make_recipe, blobs, mixup, monkeypatch
+):
+    train, val, stack = uneven(blobs(60)), blobs(30, seed=1), build([6, 8, 3], 3)
+    recipe = make_recipe(3, 2, class_balance=[0.0, 1.0, 0.0], noise=0.1, mixup=mixup)
+    together = training.fit("classification", stack, recipe, train, val)
+
+    def fit(member: int) -> Fitted:
+        index = torch.tensor([member])
+        return training.fit("classification", stack.take(index), recipe.take(index), train, val)
+
+    alone = [fit(member) for member in range(3)]
+    monkeypatch.setattr(objective, "class_weights", lambda *given: None)
+    for member in (0, 2):
+        plain = story(fit(member), 0)
+        assert plain == story(alone[member], 0) == story(together, member)
+    assert story(fit(1), 0) != story(alone[1], 0) == story(together, 1)
+
+
+def test_class_weights_are_in_the_running_loss_and_not_in_the_measured_ones(make_recipe, blobs):
+    rows, stack = uneven(blobs(120)), build([6, 8, 3], 1)
+    recipe = make_recipe(1, 2, lr=0.0, class_balance=1.0, epochs=1)
+    last = training.fit("classification", stack, recipe, rows, rows).history[-1]
+    outputs = stack.member(0)(rows.features)
+    plain = F.cross_entropy(outputs, rows.target).item()
+    weighted = F.cross_entropy(outputs, rows.target, even_weights(rows)).item()
+    assert (last.train_loss, last.val_loss) == pytest.approx((plain, plain), rel=1e-6)
+    assert last.running_loss == pytest.approx(weighted, rel=1e-6)
+    assert abs(weighted - plain) > 0.01
+
+
+def test_class_balance_has_no_effect_on_a_regression(make_recipe):
+    train, val = (random_rows("regression", 40, 5, 1, seed) for seed in (0, 1))
+    stories = [
+        story(training.fit("regression", build([5, 8, 1], 1), recipe, train, val), 0)
+        for recipe in (make_recipe(1, 2, class_balance=balance) for balance in (0.0, 1.0))
+    ]
+    assert stories[0] == stories[1]
 
 
 @pytest.mark.parametrize("count", [1, 7, 30])

@@ -48,6 +48,7 @@ TRAIN = {
     "patience": 20,
     "noise": 0.0,
     "mixup": 0.0,
+    "class_balance": 0.0,
     "seed": 0,
 }
 FINETUNE = {"freeze": 0, "lr": 0.01, "epochs": 3, "members": 3, "seed": 0}
@@ -161,6 +162,17 @@ def test_a_frozen_layer_has_no_dropout(make_base, settings):
     recipe = transfer._recipe(base, arms, settings.finetune.model_copy(update=FINETUNE))
     assert recipe.dropout[0].tolist() == [0.0, 0.5]
     assert recipe.dropout[-1].tolist() == [0.5, 0.5]
+
+
+def test_class_weights_are_those_of_the_second_tables_rows(make_base, run, blobs):
+    """Rows that are even have weights of 1; in the uneven ones class 2 is rare."""
+    rows = similar(blobs(30, seed=2))
+    uneven = rows.take(((rows.target < 2) | (rows.row % 9 == 2)).nonzero()[:, 0])
+    plain, balanced = make_base(), make_base(class_balance=1.0)
+    for second, same in ((rows, True), (uneven, False)):
+        one, other = (run(base, rows=second) for base in (plain, balanced))
+        assert (one.gains == other.gains) is same
+        assert (one.best == other.best) is same
 
 
 def test_every_arm_and_seed_is_there(run):

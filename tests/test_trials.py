@@ -34,6 +34,7 @@ TRAIN = {
     "patience": 9,
     "noise": 0.0,
     "mixup": 0.0,
+    "class_balance": 0.0,
     "seed": 0,
 }
 
@@ -173,6 +174,7 @@ def test_the_same_seed_gives_the_same_trials_and_another_seed_others(run):
         ("train.weight_decay", (0.0, 0.1), 1),
         ("train.noise", (0.0, 0.1), 1),
         ("train.mixup", (0.0, 1.0), 1),
+        ("train.class_balance", (0.0, 1.0), 1),
         ("model.dropout", (0.0, 0.5), 1),
         ("model.init", ("default", "xavier"), 1),
         ("model.negative_slope", (0.1, 0.2), 1),

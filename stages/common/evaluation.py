@@ -42,9 +42,9 @@ def predict(stack: Stack, schema: Schema, features: Tensor) -> Tensor:
 def figures(stack: Stack, schema: Schema, part: Partition, bins: int) -> Figures:
     """Return the figures of a stack on a part, by name.
 
-    bins: of the calibration error. Classes: accuracy with its 95 % interval, macro F1,
-    AUROC (macro over the classes that the part has), expected calibration error and loss.
-    Values: RMSE, MAE and R2 in the unit of the table.
+    bins: of the calibration error. Classes: accuracy with its 95 % interval, balanced
+    accuracy (mean recall) and AUROC over the classes that the part has, macro F1, expected
+    calibration error and loss. Values: RMSE, MAE and R2 in the unit of the table.
     """
     predicted = predict(stack, schema, part.features).cpu()
     if schema.task == "regression":

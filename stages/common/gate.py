@@ -37,6 +37,7 @@ MEMBER = {
     "weight_decay": 0.0,
     "noise": 0.0,
     "mixup": 0.0,
+    "class_balance": 0.0,
     "dropout": 0.0,
 }
 

@@ -30,16 +30,43 @@ def losses(task: Task, outputs: Tensor, target: Tensor) -> Tensor:
     return every.view(members, rows)
 
 
-def mixed_losses(
-    task: Task, outputs: Tensor, target: Tensor, mixing: tuple[Tensor, Tensor] | None
+def class_weights(task: Task, target: Tensor, classes: int, balance: Tensor) -> Tensor | None:
+    """Return the weight of a row of each class for each member, float32 (K, C).
+
+    target: of all training rows. balance: float32 (K,); 0: every row counts alike, 1: every
+    class does. The mean weight of the rows is 1. None when no member weighs its rows.
+    """
+    if task == "regression" or not bool((balance > 0).any()):
+        return None
+    counts = torch.bincount(target, minlength=classes).double()
+    there = counts > 0
+    even = torch.where(there, counts.sum() / (there.sum() * counts), 1.0).float()
+    return 1 + balance[:, None] * (even - 1)
+
+
+def training_losses(
+    task: Task,
+    outputs: Tensor,
+    target: Tensor,
+    mixing: tuple[Tensor, Tensor] | None,
+    weights: Tensor | None,
 ) -> Tensor:
-    """Return `losses` towards the mixture of each row's target and its partner's."""
-    own = losses(task, outputs, target)
+    """Return `losses` with class weights, towards the mixture of each row and its partner.
+
+    weights: see `class_weights`; each of the two losses has the weight of its own class.
+    """
+    own = _weighted_losses(task, outputs, target, weights)
     if mixing is None:
         return own
     partner, weight = mixing
-    both = own * (1 - weight) + losses(task, outputs, target[partner]) * weight
+    other = _weighted_losses(task, outputs, target[partner], weights)
+    both = own * (1 - weight) + other * weight
     return torch.where(weight > 0, both, own)  # 0 times an infinite loss is no number
+
+
+def _weighted_losses(task: Task, outputs: Tensor, target: Tensor, weights: Tensor | None) -> Tensor:
+    every = losses(task, outputs, target)
+    return every if weights is None else every * weights[:, target]
 
 
 def scores(task: Task, outputs: Tensor, target: Tensor) -> Tensor:

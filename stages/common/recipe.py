@@ -9,7 +9,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-PER_MEMBER = ("lr", "momentum", "weight_decay", "noise", "mixup", "dropout")
+PER_MEMBER = ("lr", "momentum", "weight_decay", "noise", "mixup", "class_balance", "dropout")
 SHARED = ("optimizer", "decay_bias", "batch_size", "epochs", "patience", "seed")
 
 
@@ -22,6 +22,7 @@ class Recipe:
     weight_decay: Tensor
     noise: Tensor
     mixup: Tensor
+    class_balance: Tensor
     dropout: Tensor  # (K, hidden layers); 0 for a frozen layer, which is in evaluation mode
     frozen: Tensor  # bool (K, layers); weight and bias of a frozen layer do not move
     optimizer: str

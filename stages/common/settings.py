@@ -140,6 +140,7 @@ class Train(Section):
     patience: Count
     noise: Annotated[float, Field(ge=0)]
     mixup: Annotated[float, Field(ge=0, le=1)]
+    class_balance: Annotated[float, Field(ge=0, le=1)]
     seed: Seed
 
 

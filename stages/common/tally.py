@@ -14,11 +14,16 @@ SMALLEST = 1e-12  # probability that enters the loss
 
 
 class ClassTally:
-    """Accuracy with its 95 % interval, macro F1 and loss of class probabilities."""
+    """Accuracy with its 95 % interval, balanced accuracy, macro F1, loss of probabilities.
+
+    Balanced accuracy is the mean recall of the classes that the rows have.
+    """
 
     def __init__(self, classes: int) -> None:
         self.rows, self.correct, self._loss = 0, 0, 0.0
         self._f1 = metrics.MulticlassF1Score(classes, average="macro")
+        self._recall = metrics.MulticlassRecall(classes, average="none")
+        self._of_class = torch.zeros(classes, dtype=torch.int64)
 
     def add(self, predicted: Tensor, target: Tensor) -> None:
         """Count rows: probabilities float32 (B, C) and classes int64 (B,)."""
@@ -27,6 +32,8 @@ class ClassTally:
         self._loss += loss(predicted, target).sum().item()
         if len(target):
             self._f1.update(predicted, target)
+            self._recall.update(predicted, target)
+            self._of_class += torch.bincount(target, minlength=len(self._of_class))
 
     def figures(self) -> dict[str, float | int | None]:
         """Return the figures by name; there must be rows."""
@@ -35,6 +42,7 @@ class ClassTally:
             "accuracy": self.correct / self.rows,
             "accuracy_low": low,
             "accuracy_high": high,
+            "balanced_accuracy": self._recall.compute()[self._of_class > 0].mean().item(),
             "macro_f1": self._f1.compute().item(),
             "loss": self._loss / self.rows,
             "rows": self.rows,

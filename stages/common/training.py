@@ -33,9 +33,9 @@ Observer = Callable[[int, Stack, list[int]], Tensor]
 class Record:
     """One member after one epoch; epoch 0 is before training.
 
-    `running_loss` is the mean training loss while the weights moved, with dropout, noise
-    and mixing on; `train_loss` and `train_score` are measured at the end of the epoch
-    with them off, as `val_loss` and `val_score` are. Each is a mean over rows.
+    `running_loss` is the mean training loss while the weights moved, with dropout, noise,
+    mixing and class weights on; `train_loss` and `train_score` are measured at the end of
+    the epoch with them off, as `val_loss` and `val_score` are. Each is a mean over rows.
     """
 
     epoch: int
@@ -231,9 +231,11 @@ def run_epoch(
     """Pass once over the training rows; return the mean loss of each member, float64 (K,)."""
     shuffled = train.take(batches.shuffled(len(train), order).to(train.target.device))
     total = torch.zeros(len(stack), dtype=torch.float64, device=train.target.device)
-    size = optimizer.recipe.batch_size
-    for x, y in shuffled.batches(size):
-        total += step(task, stack, optimizer, augmentation, x, y).double().sum(dim=1)
+    recipe, classes = optimizer.recipe, stack.widths[-1]
+    weights = objective.class_weights(task, train.target, classes, recipe.class_balance)
+    for x, y in shuffled.batches(recipe.batch_size):
+        losses = step(task, stack, optimizer, augmentation, x, y, weights)
+        total += losses.double().sum(dim=1)
     return total / len(train)
 
 
@@ -244,17 +246,19 @@ def step(
     augmentation: Augmentation,
     x: Tensor,
     y: Tensor,
+    class_weights: Tensor | None = None,
 ) -> Tensor:
     """Update every member with one batch (B, F), (B,); return the losses (K, B) before it.
 
-    The loss of a member is the mean over the batch. Members share no weight, so the
-    gradient of the sum over members is each member's own gradient.
+    The loss of a member is the mean over the batch, in which each row has the weight of its
+    class (K, C). Members share no weight, so the gradient of the sum over members is each
+    member's own gradient.
     """
     mixing = augmentation.mixing(len(y))
     outputs = stack(
         augmentation.features(x, mixing), augmentation.masks(len(y), stack.widths[1:-1])
     )
-    losses = objective.mixed_losses(task, outputs, y, mixing)
+    losses = objective.training_losses(task, outputs, y, mixing, class_weights)
     gradients = torch.autograd.grad(losses.mean(dim=1).sum(), list(stack.parameters()))
     optimizer.step(gradients)
     return losses.detach()

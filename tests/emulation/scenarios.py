@@ -37,6 +37,7 @@ CREATURES = Project(  # every kind of column and activation, both optimizers, a 
             "epochs": 2,
             "batch_size": 17,  # of 52 rows: the last batch has one
             "mixup": 0.6,
+            "class_balance": 0.7,
             "decay_bias": True,
         },
         "finetune": {"csv": "data/raw/b.csv", "freeze": 1, "epochs": 2, "members": 2},
