@@ -13,6 +13,8 @@ from stages.common import files
 from stages.common.errors import UserError
 from stages.common.schema import Schema
 
+CHECKED = 2**16  # rows that are checked at once
+
 
 @dataclass(frozen=True)
 class Partition:
@@ -69,8 +71,9 @@ class Partition:
             raise ValueError(f"features of shape {shape}, the schema has {width} columns")
         if not len(self.features) == rows == len(self.row):
             raise ValueError(f"{len(self.features)} rows of features, {rows} targets")
-        if not bool(self.features.isfinite().all() & self.target.isfinite().all()):
-            raise ValueError("a number is not finite")
+        for features, target in self.batches(CHECKED):
+            if not bool(features.isfinite().all() & target.isfinite().all()):
+                raise ValueError("a number is not finite")
         if rows and schema.task == "classification":
             low, high = int(self.target.min()), int(self.target.max())
             if low < 0 or high >= schema.n_outputs:
