@@ -22,7 +22,8 @@ def preprocess(settings: Settings, paths: Declared) -> None:
     inspected = []
     for name, table in tables.items():
         inspector = inspection.Inspector(name, table, settings.preprocess.audit)
-        table.save(lambda part, name=name: paths(f"{name}/{part}.pt"), inspector.add)
+        places = {part: paths(f"{name}/{part}.pt") for part in table.sizes()}
+        table.save(places, inspector.add)
         if table is source or second:
             print(table.summary())
             inspected.append(inspector.inspect())

@@ -67,7 +67,9 @@ class Answers:
         known = ~target.missing
         if schema.task == "classification":
             target = target.as_texts()
-            known &= np.isin(np.array([*(target.texts or ()), ""])[target.values], schema.target.classes)
+            known &= np.isin(
+                np.array([*(target.texts or ()), ""])[target.values], schema.target.classes
+            )
         self.left_out += int((~known).sum())
         truth = torch.from_numpy(encoding.target(target, schema, known))
         if schema.task == "regression":

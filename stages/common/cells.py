@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -98,6 +98,13 @@ def parsed(texts: Sequence[str]) -> NDArray[np.float64]:
     return read.to_numpy(dtype=np.float64)
 
 
+def read(cells: Cells, kind: str, form: str) -> NDArray[np.float64]:
+    """Return the cells of a numeric, boolean or date column as numbers, NaN without a value."""
+    if kind == "date":
+        return dates(cells, form)
+    return truth(cells) if kind == "boolean" else numbers(cells)
+
+
 def numbers(cells: Cells) -> NDArray[np.float64]:
     """Return float64 (rows,), NaN without a value; UserError names the first that is no number."""
     values = cells.values if cells.texts is None else _spread(cells, parsed(cells.texts))
@@ -138,8 +145,8 @@ def day(text: str, form: str) -> float:
                 moment = datetime.combine(moment, datetime.strptime(clock, _clock(clock)).time())
     except ValueError:
         return float("nan")
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
-    return (moment - datetime(1970, 1, 1, tzinfo=timezone.utc)).total_seconds() / DAY
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return (moment - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds() / DAY
 
 
 def _clock(text: str) -> str:
@@ -153,7 +160,8 @@ def are_dates(texts: Sequence[str], form: str) -> bool:
 
 def _spread(cells: Cells, of_texts: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the value of each cell from the values of the distinct texts."""
-    return np.append(of_texts, np.nan)[cells.values]
+    values: NDArray[np.float64] = np.append(of_texts, np.nan)[cells.values]
+    return values
 
 
 def _check(cells: Cells, bad: NDArray[np.bool_], kind: str) -> None:

@@ -6,10 +6,11 @@ its class, the order of the split, and one column at a time.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -31,7 +32,7 @@ class Rows:
     """Some rows of a table, encoded: what a Partition holds, and each row's part."""
 
     features: NDArray[np.float32]
-    target: NDArray[np.generic]
+    target: NDArray[Any]
     row: NDArray[np.int64]
     part: NDArray[np.int8]
 
@@ -63,11 +64,11 @@ class Dataset:
             target = encoding.target(answer, self.schema, kept)
             yield Rows(features[kept], target, answer.start + np.flatnonzero(kept), part[kept])
 
-    def save(self, path: Callable[[str], Path], watch: Callable[[Rows], None]) -> None:
-        """Write each part to `path(name)`; `watch` sees the rows as they are written."""
+    def save(self, places: Mapping[str, Path], watch: Callable[[Rows], None]) -> None:
+        """Write each part to its place; `watch` sees the rows as they are written."""
         with located(self.csv), ExitStack() as stack:
             files = [
-                stack.enter_context(tensorfile.writing(path(name), self._shapes(count)))
+                stack.enter_context(tensorfile.writing(places[name], self._shapes(count)))
                 for name, count in self.sizes().items()
             ]
             for rows in self.rows():
@@ -98,8 +99,11 @@ class Dataset:
         """Return a part in memory."""
         at = split.PARTS.index(name)
         found = [(rows, rows.part == at) for rows in self.rows()]
-        each = [[rows.features[of], rows.target[of], rows.row[of]] for rows, of in found]
-        return Partition(*(torch.from_numpy(np.concatenate(parts)) for parts in zip(*each)))
+        return Partition(
+            torch.from_numpy(np.concatenate([rows.features[of] for rows, of in found])),
+            torch.from_numpy(np.concatenate([rows.target[of] for rows, of in found])),
+            torch.from_numpy(np.concatenate([rows.row[of] for rows, of in found])),
+        )
 
     def summary(self) -> str:
         """Return a line that says what was read as what."""

@@ -57,7 +57,8 @@ def _sorted(column: Cells) -> NDArray[np.int32]:
     order = sorted(range(len(texts)), key=texts.__getitem__)
     place = np.empty(len(texts), dtype=np.int32)
     place[order] = np.arange(len(texts), dtype=np.int32)
-    return place[column.values]
+    found: NDArray[np.int32] = place[column.values]
+    return found
 
 
 def _moments(spool: Spool, name: str) -> NDArray[np.float64]:
@@ -75,7 +76,7 @@ def _moments(spool: Spool, name: str) -> NDArray[np.float64]:
                 "write dates as 2024-12-31"
             )
         kind, form = "date", forms[0]
-    moments = np.concatenate([fitting.read(block, kind, form) for block in spool.blocks(name)])
+    moments = np.concatenate([cells.read(block, kind, form) for block in spool.blocks(name)])
     if np.isnan(moments).any():
         row = int(np.argmax(np.isnan(moments)))
         raise UserError(f"preprocess.split.time '{name}', row {row}: no value; fill it")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,7 +65,7 @@ def _levels(block: Cells, column: Category, part: NDArray[np.float32]) -> None:
 
 def _numbers(block: Cells, column: Numeric, part: NDArray[np.float32]) -> None:
     """Set each row's scaled number, and a one where it is missing."""
-    values = fitting.read(block, column.kind, column.date_format)
+    values = cells.read(block, column.kind, column.date_format)
     missing = np.isnan(values)
     values = np.where(missing, column.fill, values)
     if column.knots:
@@ -77,14 +78,14 @@ def _numbers(block: Cells, column: Numeric, part: NDArray[np.float32]) -> None:
         part[:, 1] = missing
 
 
-def target(block: Cells, schema: Schema, kept: NDArray[np.bool_]) -> NDArray[np.generic]:
+def target(block: Cells, schema: Schema, kept: NDArray[np.bool_]) -> NDArray[Any]:
     """Return int64 class indices, or float32 standardised values, of the kept rows.
 
     Raises UserError for a class that the training rows do not have.
     """
     if schema.task == "regression":
         values = (cells.numbers(block) - schema.target.shift) / schema.target.scale
-        return values[kept].astype(np.float32)
+        return np.asarray(values[kept], dtype=np.float32)
     block = block.as_texts()
     code = {name: at for at, name in enumerate(schema.target.classes)}
     codes = np.array([*(code.get(text, -1) for text in block.texts or ()), -1])[block.values]
@@ -96,4 +97,4 @@ def target(block: Cells, schema: Schema, kept: NDArray[np.bool_]) -> NDArray[np.
             f"row {block.start + at}, target '{block.name}': no training row has the class "
             f"'{label}' ({len(unknown)} such rows); leave them out or give it more rows"
         )
-    return codes[kept].astype(np.int64)
+    return np.asarray(codes[kept], dtype=np.int64)

@@ -84,16 +84,9 @@ def fit_column(
     form = kind if kind in cells.DATE_FORMATS else ""
     kind = "date" if form else kind
     parts = [
-        read(block, kind, form)[Spool.part(train, block)] for block in spool.blocks(name)
+        cells.read(block, kind, form)[Spool.part(train, block)] for block in spool.blocks(name)
     ]
     return _fit_numbers(name, position, kind, form, np.concatenate(parts), scale)
-
-
-def read(block: cells.Cells, kind: str, form: str) -> Numbers:
-    """Return the cells of a numeric, boolean or date column as numbers, NaN without a value."""
-    if kind == "date":
-        return cells.dates(block, form)
-    return cells.truth(block) if kind == "boolean" else cells.numbers(block)
 
 
 @dataclass
@@ -138,7 +131,7 @@ def _survey(spool: Spool, name: str, train: Rows) -> _Survey:
         kept = block.take(Spool.part(train, block)).as_texts()
         texts = kept.texts or ()
         times = np.bincount(kept.values + 1, minlength=len(texts) + 1)[1:]
-        there = [at for at in np.flatnonzero(times).tolist()]
+        there: list[int] = np.flatnonzero(times).tolist()
         here = [texts[at] for at in there]
         found.example = found.example or (here[0] if here else "")
         found.rows += len(kept)
@@ -248,15 +241,11 @@ def fit_target(spool: Spool, name: str, train: Rows, task: Task) -> Target:
     """
     position = spool.names.index(name)
     if task == "regression":
-        parts = [
-            cells.numbers(block)[Spool.part(train, block)] for block in spool.blocks(name)
-        ]
+        parts = [cells.numbers(block)[Spool.part(train, block)] for block in spool.blocks(name)]
         values = np.concatenate(parts)
         _check_varies(name, float(values.min()) != float(values.max()), values[0])
         shift, unit = _scaling(values, "standard")
-        return Target(
-            name=name, position=position, classes=[], counts=[], shift=shift, scale=unit
-        )
+        return Target(name=name, position=position, classes=[], counts=[], shift=shift, scale=unit)
     column = spool.column(name, train).as_texts()
     texts = column.texts or ()
     count = dict(zip(texts, np.bincount(column.values, minlength=len(texts)).tolist(), strict=True))

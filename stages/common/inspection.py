@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from stages.common import audit, duplicates
 from stages.common.audit import Finding
+from stages.common.cells import Cells
 from stages.common.dataset import Dataset, Rows
 from stages.common.errors import UserError
 
@@ -61,10 +62,11 @@ class Inspector:
         sample[kept[:: -(-len(kept) // MOST_EXAMINED)]] = True
         features = [spool.column(name, sample) for name in roles.features]
         left_out = [spool.column(name, sample) for name in roles.left_out]
-        target = spool.column(roles.target, sample)
+        target: Cells = spool.column(roles.target, sample)
         if self.table.schema.task == "classification":
             target = target.as_texts()
-        return audit.examine(features, left_out, target, self.table.parts[sample])
+        found: list[Finding] = audit.examine(features, left_out, target, self.table.parts[sample])
+        return found
 
 
 def rows(inspected: Iterable[Inspector]) -> Iterator[tuple[object, ...]]:

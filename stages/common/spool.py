@@ -11,12 +11,14 @@ import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stages.common.cells import Cells
 
+T = TypeVar("T", bound=np.generic)
 IN_MEMORY = 2**26  # bytes that are kept in memory
 
 
@@ -36,7 +38,7 @@ class Spool:
         self.names = tuple(names)
         self.starts = [0]  # row numbers at which chunks begin, and the end
         folder.mkdir(parents=True, exist_ok=True)
-        self._file = tempfile.SpooledTemporaryFile(IN_MEMORY, dir=folder)  # noqa: SIM115
+        self._file = tempfile.SpooledTemporaryFile(IN_MEMORY, dir=str(folder))  # noqa: SIM115
         self._blocks: dict[str, list[_Block]] = {name: [] for name in self.names}
 
     def __len__(self) -> int:
@@ -72,7 +74,8 @@ class Spool:
 
     def column(self, name: str, rows: NDArray[np.bool_] | None = None) -> Cells:
         """Return the cells of a whole column, or of the rows of a mask."""
-        values, places = [], {}
+        values: list[NDArray[Any]] = []
+        places: dict[str, int] = {}
         texts = False
         for cells in self.blocks(name):
             kept = cells if rows is None else cells.take(self.part(rows, cells))
@@ -89,8 +92,8 @@ class Spool:
         return Cells(name, joined, tuple(places) if texts else None)
 
     @staticmethod
-    def part(rows: NDArray[np.bool_], cells: Cells) -> NDArray[np.bool_]:
-        """Return the part of a mask over all rows that belongs to a chunk's cells."""
+    def part(rows: NDArray[T], cells: Cells) -> NDArray[T]:
+        """Return the part of an array over all rows that belongs to a chunk's cells."""
         return rows[cells.start : cells.start + len(cells)]
 
     def _read(self, name: str, at: int) -> Cells:

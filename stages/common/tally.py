@@ -87,4 +87,3 @@ def loss(predicted: Tensor, target: Tensor) -> Tensor:
     """Return the negative log likelihood of each row, float64 (B,)."""
     likelihood = predicted.gather(1, target[:, None]).double().clamp_min(SMALLEST)
     return -likelihood.log()[:, 0]
-

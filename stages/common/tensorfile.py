@@ -1,4 +1,9 @@
-"""A file of tensors that is filled a few rows at a time, and never whole in memory."""
+"""A file of tensors that is filled a few rows at a time, and never whole in memory.
+
+The file is a zip archive with a record per tensor, as `torch.save` writes it. Its records
+are reserved first and filled later; their check sums, which follow a record and stand in
+the directory at the archive's end, are written last.
+"""
 
 from __future__ import annotations
 
@@ -6,79 +11,84 @@ import contextlib
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import torch
 from numpy.typing import NDArray
 
 from stages.common import files
 
-CENTRAL = struct.Struct("<4s6H3I5H2I")  # an entry of a zip file's directory; its CRC is field 7
-DESCRIPTOR_CRC = 4  # place of the CRC behind the numbers of a record
+HEAD = struct.Struct("<26x2H")  # of a record: lengths of its name and extra field
+SUM_BEHIND = 4  # where the check sum stands behind a record's data
+ENTRY = struct.Struct("<4s12x4x8x3H12x")  # of the directory: mark, lengths of name, extra, comment
+SUM_IN_ENTRY = 16
+
+Shapes = Mapping[str, tuple[torch.dtype, Sequence[int]]]
 
 
 class TensorFile:
-    """Tensors whose rows are appended. The file is what `torch.load` reads."""
+    """Tensors whose rows are appended; afterwards `torch.load` reads them."""
 
-    def __init__(self, stream: BinaryIO, shapes: Mapping[str, tuple[torch.dtype, list[int]]]):
+    def __init__(self, stream: BinaryIO, shapes: Shapes) -> None:
         """Reserve the room of all tensors; `shapes`: name -> type and shape, rows first."""
         self._stream = stream
         self._names = sorted(shapes)
-        empty = {name: torch.empty(shapes[name][1], dtype=shapes[name][0]) for name in self._names}
+        empty = {name: torch.empty(*shapes[name][1], dtype=shapes[name][0]) for name in self._names}
         self._left = {name: tensor.nbytes for name, tensor in empty.items()}
         self._sums = dict.fromkeys(self._names, 0)
         with torch.serialization.skip_data():
             torch.save(empty, stream)
-        stream.flush()
         with zipfile.ZipFile(stream) as archive:
-            records = {record.filename: record for record in archive.infolist()}
-            self._directory = archive.start_dir  # type: ignore[attr-defined]
-        place, self._place, self._record = 0, {}, {}
-        for at, name in enumerate(self._names):
-            self._record[name] = next(key for key in records if key.endswith(f"/data/{at}"))
-            record = records[self._record[name]]
-            stream.seek(record.header_offset)
-            name_size, extra_size = struct.unpack("<26x2H", stream.read(30))
-            self._place[name] = record.header_offset + 30 + name_size + extra_size
-            place = max(place, self._place[name])
+            self._directory = archive.start_dir
+            starts = {record.filename: record.header_offset for record in archive.infolist()}
+        self._places = {
+            name: self._data(next(starts[key] for key in starts if key.endswith(f"/data/{at}")))
+            for at, name in enumerate(self._names)
+        }
 
-    def append(self, rows: Mapping[str, NDArray]) -> None:
+    def _data(self, start: int) -> int:
+        """Return where the data of the record at `start` begin."""
+        self._stream.seek(start)
+        name, extra = HEAD.unpack(self._stream.read(HEAD.size))
+        return start + HEAD.size + int(name) + int(extra)
+
+    def append(self, rows: Mapping[str, NDArray[Any]]) -> None:
         """Append rows to each tensor; arrays of its type and row shape."""
         for name, array in rows.items():
             data = array.tobytes()
-            self._left[name] -= len(data)
-            self._stream.seek(self._place[name])
+            self._stream.seek(self._places[name])
             self._stream.write(data)
-            self._place[name] += len(data)
+            self._places[name] += len(data)
+            self._left[name] -= len(data)
             self._sums[name] = zlib.crc32(data, self._sums[name])
 
     def close(self) -> None:
         """Write the check sums; every row must have been appended."""
         assert not any(self._left.values()), self._left
-        for name in self._names:
-            self._stream.seek(self._place[name] + DESCRIPTOR_CRC)
-            self._stream.write(struct.pack("<I", self._sums[name]))
-        sums = {self._record[name].encode(): self._sums[name] for name in self._names}
-        place = self._directory
+        sums = {}
+        for at, name in enumerate(self._names):
+            sums[f"/data/{at}".encode()] = struct.pack("<I", self._sums[name])
+            self._stream.seek(self._places[name] + SUM_BEHIND)
+            self._stream.write(sums[f"/data/{at}".encode()])
+        place, entry = self._directory, b""
         while True:
             self._stream.seek(place)
-            head = self._stream.read(CENTRAL.size)
-            if not head.startswith(b"PK\1\2"):
+            entry = self._stream.read(ENTRY.size)
+            if not entry.startswith(b"PK\1\2"):
                 return
-            _, *fields = CENTRAL.unpack(head)
-            name = self._stream.read(fields[9])
-            if name in sums:
-                self._stream.seek(place + 16)
-                self._stream.write(struct.pack("<I", sums[name]))
-            place += CENTRAL.size + sum(fields[9:12])
+            _, *lengths = ENTRY.unpack(entry)
+            record = self._stream.read(lengths[0])
+            for ending, value in sums.items():
+                if record.endswith(ending):
+                    self._stream.seek(place + SUM_IN_ENTRY)
+                    self._stream.write(value)
+            place += ENTRY.size + sum(lengths)
 
 
 @contextlib.contextmanager
-def writing(
-    path: Path, shapes: Mapping[str, tuple[torch.dtype, list[int]]]
-) -> Iterator[TensorFile]:
+def writing(path: Path, shapes: Shapes) -> Iterator[TensorFile]:
     """Open a file of tensors to be filled; it is put in place atomically when all rows are."""
     with files.writing(path) as stream:
         file = TensorFile(stream, shapes)
