@@ -113,11 +113,11 @@ def _check_width(path: Path, line: int, row: list[str], names: Sequence[str], na
 def _opened(path: Path, encoding: str) -> Iterator[TextIO]:
     """Open a text with its own line ends; a UserError says why it cannot be read."""
     try:
-        with open(path, encoding=encoding, newline="") as stream:
+        with open(path, "rb") as content:
             try:
-                yield stream
+                yield io.TextIOWrapper(content, encoding, newline="")
             except UnicodeError as error:
-                line = _undecodable(path, encoding, stream.buffer.tell())
+                line = _undecodable(path, encoding, content.tell())
                 shown = encoding.upper() if encoding.startswith("utf") else encoding
                 raise UserError(
                     f"{path}, line {line}: not {shown.removesuffix('-SIG')} text; save the table "
