@@ -6,7 +6,6 @@ import csv as written
 import io
 import random
 import re
-import time
 from pathlib import Path
 from typing import Any
 
@@ -121,7 +120,7 @@ def test_what_does_not_fit_the_encoding_that_is_set(csv):
     assert message(path, encoding="utf-16").startswith(", line 1: not UTF-16 text; save the table")
 
 
-def test_text_that_is_not_utf8_far_below_the_sample_is_found_when_all_is_read(csv):
+def test_what_is_below_the_sample_is_read_by_check_widths_alone(csv):
     path = csv(b"a,b\n" + b"1,2\n" * 100_000 + b"\xe9,1\n")
     shape, names = dialect.detect(path)
     with pytest.raises(UserError, match=r"t\.csv, line 100002: not UTF-8 text; save the table"):
@@ -200,13 +199,6 @@ def test_the_wrong_separator_is_suspected(csv, separator):
         f", line 1: one column only, 'a{separator}b'; is the separator ','? "
         "set preprocess.separator"
     )
-
-
-def test_only_a_sample_is_read(csv):
-    path = csv("a,b\n" + "1,2\n" * 4_000_000)
-    start = time.perf_counter()
-    dialect.detect(path)
-    assert time.perf_counter() - start < 1.5
 
 
 # title
@@ -333,10 +325,11 @@ def test_a_decimal_comma_in_the_first_row(csv, decimal, header):
 
 
 def test_names_are_stripped_and_empty_ones_numbered(csv):
-    assert found(csv(", a ,\n0,1.5,x\n1,2,y\n"), header="first")["names"] == (
+    assert found(csv(", a ,, b\n0,1.5,x,y\n1,2,x,z\n"))["names"] == (
         "column_0",
         "a",
         "column_2",
+        "b",
     )
 
 
@@ -404,8 +397,9 @@ def test_a_decimal_comma_in_a_table_without_names(csv):
 
 
 @pytest.mark.parametrize("cell", ["1,234", "-12,345", "999,000"])
-def test_a_fraction_or_a_thousand(csv, cell):
-    path = csv(f"a;b\n1;2\n3;{cell}\n")
+@pytest.mark.parametrize("other", ["2", "2.5"])
+def test_a_fraction_or_a_thousand(csv, cell, other):
+    path = csv(f"a;b\n1;2\n{other};{cell}\n")
     assert message(path) == (
         f": column 'b': '{cell}' is a fraction or a thousand; set preprocess.decimal to , or ."
     )
@@ -499,15 +493,15 @@ def random_table(draw: random.Random, path: Path) -> dict[str, Any]:
     title, header = draw.randint(0, 3), draw.random() < 0.7
     words = ["größe, cm", "b; c", "x|y", 'say "é"']
     names = [f"{draw.choice(words)} {n}" for n in range(width)]
-    rows = [
-        [cell(draw, column, decimal) for column in range(width)] for _ in range(draw.randint(2, 40))
-    ]
+    end = draw.choice(["\n", "\r\n", "\r"])
+    size = draw.randint(8, 40)
+    rows = [[cell(draw, column, decimal, end) for column in range(width)] for _ in range(size)]
     text = io.StringIO(newline="")
     writer = written.writer(
         text,
         delimiter=separator,
         quoting=draw.choice([written.QUOTE_ALL, written.QUOTE_MINIMAL]),
-        lineterminator=draw.choice(["\n", "\r\n", "\r"]),
+        lineterminator=end,
     )
     for number in range(title):
         padding = draw.choice([0, width - 1]) if width > 2 else 0
@@ -525,10 +519,10 @@ def random_table(draw: random.Random, path: Path) -> dict[str, Any]:
     }
 
 
-def cell(draw: random.Random, column: int, decimal: str) -> str:
+def cell(draw: random.Random, column: int, decimal: str, end: str) -> str:
     """A fraction in the first column, then text, whole numbers, fractions and so on."""
     if column % 3 == 1:
-        return draw.choice(["x", "good, fast", 'a "b"; c', "two\nlines", "", "d|e"])
+        return draw.choice(["x", "good, fast", 'a "b"; c', f"two{end}lines", "", "d|e"])
     if column % 3 == 2:
         return str(draw.randint(0, 99))
     return f"{draw.uniform(-9, 9):.4f}".replace(".", decimal)

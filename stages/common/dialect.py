@@ -70,7 +70,7 @@ def detect(
         places, rows = _rows(lines, separator, whole)
     title = _title(rows)[0]
     places, rows = places[title:], rows[title:]
-    if not rows or not any(rows[0]):
+    if not any(map(any, rows if header == "none" else rows[:1])):
         raise UserError(f"{path}: empty; the first line must name the columns")
     place = f"{path}, line {places[0]}"
     others = SEPARATORS.replace(separator, "")
@@ -276,15 +276,15 @@ def _decimal(path: Path, names: Sequence[str], rows: list[list[str]]) -> str:
     if COMMA not in first:
         return "."
     name, cell = first[COMMA]
+    if not sure:
+        raise UserError(
+            f"{path}: column '{name}': '{cell}' is a fraction or a thousand; "
+            "set preprocess.decimal to , or ."
+        )
     if POINT in first:
         other, point = first[POINT]
         raise UserError(
             f"{path}: column '{name}' has a decimal comma, '{cell}', and column '{other}' a "
             f"decimal point, '{point}'; set preprocess.decimal to , or ."
-        )
-    if not sure:
-        raise UserError(
-            f"{path}: column '{name}': '{cell}' is a fraction or a thousand; "
-            "set preprocess.decimal to , or ."
         )
     return ","
