@@ -166,7 +166,7 @@ def test_separators_and_line_ends(csv, separator, end):
         ("size, cm;b\n1,5;2,5\n", ";", ("size, cm", "b")),
         ("1,5;2,5\n3,5;4,5\n", ";", ("column_0", "column_1")),  # three cells between commas
         ("a,b;c,d\nu,v;w,x\n", ",", ("a", "b;c", "d")),  # the most cells
-        ("a;b|c;d\nu;v|w;x\n", ";", ("a", "b|c", "d")),
+        ("a;b,c;d\nu;v,w;x\n", ";", ("a", "b,c", "d")),
         ('a;b\n"x;y";1\nz;2\n', ";", ("a", "b")),
         ('a, "b ""c"", d"\n1, "x; y"\n', ",", ("a", 'b "c", d')),
         ('"a, b"\n1\n2\n', ",", ("a, b",)),
@@ -199,6 +199,10 @@ def test_the_wrong_separator_is_suspected(csv, separator):
         f", line 1: one column only, 'a{separator}b'; is the separator ','? "
         "set preprocess.separator"
     )
+
+
+def test_spaces_before_quotes_when_all_is_read(csv):
+    assert found(csv('a, "b, c"\n1, "x, y"\n'))["names"] == ("a", "b, c")
 
 
 # title
@@ -297,12 +301,14 @@ def test_names_that_count_up(csv, first):
         ("0,x,1,2", "0"),
         ("x,y,0,1", "0"),
         ("0,1,,2", "0"),
+        ("0,1,2,x,y", "0"),
+        (",5,6,x", "5"),
         (",1,x,y", "1"),
         ("-5,x,y,z", "-5"),
     ],
 )
 def test_names_that_may_be_values_are_asked_for(csv, first, cell):
-    path = csv(f"\n{first}\n1,0,3,9\n")
+    path = csv(f"\n{first}\n{','.join('10398'[: first.count(',') + 1])}\n")
     assert message(path) == f", line 2: '{cell}': {WHERE}"
     assert found(path, header="first")["header"] is True
     assert found(path, header="none")["header"] is False
@@ -361,6 +367,11 @@ def test_a_header_without_rows(csv, content):
     assert message(csv(content)) == ": a header but no rows; put rows below it"
 
 
+def test_a_first_row_that_is_longer_than_the_sample_is_a_row(csv):
+    path = csv('a,b\n"' + "x\n" * 40_000 + '",1\n')
+    assert found(path)["names"] == ("a", "b")
+
+
 def test_one_row_without_a_header_is_a_table(csv):
     assert found(csv("1.5,2\n"))["header"] is False
 
@@ -390,6 +401,10 @@ def test_one_row_without_a_header_is_a_table(csv):
 )
 def test_decimal_marks(csv, text, decimal):
     assert found(csv(text))["decimal"] == decimal
+
+
+def test_names_do_not_tell_the_decimal_mark(csv):
+    assert found(csv("0,5;0,95\n1;2\n"), header="first", separator=";")["decimal"] == "."
 
 
 def test_a_decimal_comma_in_a_table_without_names(csv):
