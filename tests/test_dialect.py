@@ -116,6 +116,8 @@ def test_what_is_not_utf8_is_named_by_its_line(csv, content, line):
 def test_what_does_not_fit_the_encoding_that_is_set(csv):
     path = csv(b"a,b\n1,\x81\n")
     assert message(path, encoding="cp1252").startswith(", line 2: not cp1252 text; save the table")
+    path = csv(b"\xef\xbb\xbfa,b\n1,\xe9\n")
+    assert message(path).startswith(", line 2: not UTF-8 text; save the table")
     path = csv("a,b\n1,2\n")
     assert message(path, encoding="utf-16").startswith(", line 1: not UTF-16 text; save the table")
 
