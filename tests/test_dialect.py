@@ -118,6 +118,8 @@ def test_what_does_not_fit_the_encoding_that_is_set(csv):
     assert message(path, encoding="cp1252").startswith(", line 2: not cp1252 text; save the table")
     path = csv(b"\xef\xbb\xbfa,b\n1,\xe9\n")
     assert message(path).startswith(", line 2: not UTF-8 text; save the table")
+    path = csv("a,b\n1,".encode("utf-16") + b"\x00\xd8\n\x00")
+    assert message(path).startswith(", line 2: not UTF-16 text; save the table")
     path = csv("a,b\n1,2\n")
     assert message(path, encoding="utf-16").startswith(", line 1: not UTF-16 text; save the table")
 

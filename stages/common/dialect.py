@@ -140,7 +140,8 @@ def _undecodable(path: Path, encoding: str, size: int) -> int:
     try:
         content.decode(encoding)
     except UnicodeDecodeError as error:
-        before = content[: error.start].decode(encoding) + "?"
+        mark = len(content) - len(error.object)  # utf-8-sig counts from behind its mark
+        before = content[: mark + error.start].decode(encoding) + "?"
         return len(list(io.StringIO(before, newline="")))
     return 1  # UTF-16 without a byte-order mark, which only a stream demands
 
