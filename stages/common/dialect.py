@@ -70,7 +70,7 @@ def detect(
         places, rows = _rows(lines, separator, whole)
     title = _title(rows)[0]
     places, rows = places[title:], rows[title:]
-    if not rows or not any(rows[0]):
+    if not any(map(any, rows if header == "none" else rows[:1])):
         raise UserError(f"{path}: empty; the first line must name the columns")
     place = f"{path}, line {places[0]}"
     others = SEPARATORS.replace(separator, "")
@@ -113,11 +113,11 @@ def _check_width(path: Path, line: int, row: list[str], names: Sequence[str], na
 def _opened(path: Path, encoding: str) -> Iterator[TextIO]:
     """Open a text with its own line ends; a UserError says why it cannot be read."""
     try:
-        with open(path, encoding=encoding, newline="") as stream:
+        with open(path, "rb") as content:
             try:
-                yield stream
+                yield io.TextIOWrapper(content, encoding, newline="")
             except UnicodeError as error:
-                line = _undecodable(path, encoding, stream.buffer.tell())
+                line = _undecodable(path, encoding, content.tell())
                 shown = encoding.upper() if encoding.startswith("utf") else encoding
                 raise UserError(
                     f"{path}, line {line}: not {shown.removesuffix('-SIG')} text; save the table "
@@ -140,7 +140,8 @@ def _undecodable(path: Path, encoding: str, size: int) -> int:
     try:
         content.decode(encoding)
     except UnicodeDecodeError as error:
-        before = content[: error.start].decode(encoding) + "?"
+        mark = len(content) - len(error.object)  # utf-8-sig counts from behind its mark
+        before = content[: mark + error.start].decode(encoding) + "?"
         return len(list(io.StringIO(before, newline="")))
     return 1  # UTF-16 without a byte-order mark, which only a stream demands
 
@@ -276,15 +277,15 @@ def _decimal(path: Path, names: Sequence[str], rows: list[list[str]]) -> str:
     if COMMA not in first:
         return "."
     name, cell = first[COMMA]
+    if not sure:
+        raise UserError(
+            f"{path}: column '{name}': '{cell}' is a fraction or a thousand; "
+            "set preprocess.decimal to , or ."
+        )
     if POINT in first:
         other, point = first[POINT]
         raise UserError(
             f"{path}: column '{name}' has a decimal comma, '{cell}', and column '{other}' a "
             f"decimal point, '{point}'; set preprocess.decimal to , or ."
-        )
-    if not sure:
-        raise UserError(
-            f"{path}: column '{name}': '{cell}' is a fraction or a thousand; "
-            "set preprocess.decimal to , or ."
         )
     return ","
