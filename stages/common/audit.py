@@ -75,7 +75,7 @@ class _Rows:
 
     @cached_property
     def train(self) -> NDArray[np.bool_]:
-        return self.parts == 0
+        return np.equal(self.parts, 0)
 
     @cached_property
     def value(self) -> NDArray[np.float64]:
@@ -86,14 +86,14 @@ class _Rows:
     @cached_property
     def counts(self) -> NDArray[np.int64]:
         """Rows of each distinct target (levels,)."""
-        return np.bincount(self.target.place)
+        return np.bincount(self.target.place).astype(np.int64)
 
     def apart(self, one: NDArray[Any], other: NDArray[Any]) -> NDArray[np.float64]:
         """Return how far apart the targets of pairs of rows are: 0 or 1, or squared."""
         if self.names is not None:
-            return (self.target.place[one] != self.target.place[other]).astype(np.float64)
-        difference = self.value[one] - self.value[other]
-        return difference * difference
+            different = self.target.place[one] != self.target.place[other]
+            return np.asarray(different, dtype=np.float64)
+        return _squares(self.value[one], self.value[other])
 
     @cached_property
     def chance(self) -> float:
@@ -313,7 +313,7 @@ def _group(x: _Column, rows: _Rows) -> Finding | None:
     )
     chance = min(rows.chance, across) if x.number else rows.chance
     measured = x.number and across < rows.chance / 2
-    if measured or not 2 * within <= chance or not chance - within >= 5 * error:
+    if measured or not 0 < chance or not 2 * within <= chance or not chance - within >= 5 * error:
         return None
     trained = np.zeros(x.levels, dtype=bool)
     trained[x.place[rows.train]] = True
