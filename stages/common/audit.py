@@ -313,7 +313,7 @@ def _group(x: _Column, rows: _Rows) -> Finding | None:
     )
     chance = min(rows.chance, across) if x.number else rows.chance
     measured = x.number and across < rows.chance / 2
-    if measured or not 0 < chance or not 2 * within <= chance or not chance - within >= 5 * error:
+    if measured or not chance > 0 or not 2 * within <= chance or not chance - within >= 5 * error:
         return None
     trained = np.zeros(x.levels, dtype=bool)
     trained[x.place[rows.train]] = True

@@ -80,14 +80,30 @@ class _Alike:
 
 
 def _alike(hashes: NDArray[np.uint64]) -> _Alike:
-    order = np.argsort(hashes).astype(np.int32)
-    new = np.ones(len(hashes), dtype=bool)
-    ordered = hashes[order]
-    np.not_equal(ordered[1:], ordered[:-1], out=new[1:])
-    del ordered
-    place = np.empty(len(hashes), dtype=np.int32)
+    """Return the sets of equal hashes (rows,), below 2^31 rows.
+
+    Sorting numbers is many times faster than sorting places, so upper bits of the hash and
+    the row in the lower bits are sorted as one; only hashes that share those are looked at.
+    """
+    rows = len(hashes)
+    low = np.uint64((1 << rows.bit_length()) - 1)
+    keys = hashes & ~low
+    keys |= np.arange(rows, dtype=np.uint64)
+    keys.sort()
+    order = (keys & low).astype(np.int32)
+    keys &= ~low
+    shared = np.zeros(rows, dtype=bool)
+    np.equal(keys[1:], keys[:-1], out=shared[1:])
+    shared[:-1] |= shared[1:]
+    del keys
+    among = order[shared]
+    among = among[np.argsort(hashes[among], kind="stable")]
+    order[shared] = among
+    new = np.ones(rows, dtype=bool)
+    new[np.flatnonzero(shared)[1:]] = hashes[among[1:]] != hashes[among[:-1]]
+    place = np.empty(rows, dtype=np.int32)
     place[order] = np.cumsum(new, dtype=np.int32) - np.int32(1)
-    return _Alike(place, np.minimum.reduceat(order, np.flatnonzero(new)))
+    return _Alike(place, order[new])
 
 
 def findings(
