@@ -153,11 +153,12 @@ def _copy(x: _Column, rows: _Rows) -> Finding | None:
         message = f"each of its {x.levels} values stands for one value of the target, in every row"
         return Finding("target copy", x.name, 1.0, message, remedy)
     along = target[: x.known]  # the target where this column has a value, in its order
+    several = len(np.unique(along)) > 1
     if rows.names is None:
         sorted_alike = bool((along[1:] >= along[:-1]).all() or (along[1:] <= along[:-1]).all())
     else:
         sorted_alike = int((along[1:] != along[:-1]).sum()) == len(np.unique(along)) - 1
-    if not x.number or not sorted_alike or x.known < 2:
+    if not x.number or not sorted_alike or not several:
         return None
     order = "the order of the target" if rows.names is None else "one class after the other"
     message = f"rows sorted by it are in {order}, without an exception"
@@ -195,7 +196,7 @@ def _leak(x: _Column, rows: _Rows) -> Finding | None:
     largest = int(counts.max()) / int(counts.sum())
     message = f"alone gives the class of {other:.1%} of the val and test rows"
     message += f" (the largest class: {largest:.1%})"
-    enough = 1 - other <= (1 - largest) / 5
+    enough = 10 * (1 - other) <= 1 - largest
     return Finding("leaking column", x.name, round(other, 4), message, remedy) if enough else None
 
 
@@ -224,8 +225,8 @@ def _bins(x: _Column, train: NDArray[np.bool_]) -> NDArray[np.int64]:
     """Return the bin of each row, of about equally many training rows; gaps have their own."""
     counts = np.bincount(x.place[train], minlength=x.levels)
     bins = max(1, min(BINS, int(counts.sum()) // BIN_ROWS))
-    bin_of = (np.cumsum(counts) - counts) * bins // int(counts.sum())
-    bin_of[x.known :] = bins + 1
+    bin_of = np.minimum((np.cumsum(counts) - counts) * bins // int(counts.sum()), bins - 1)
+    bin_of[x.known :] = bins
     return np.asarray(bin_of[x.place])
 
 
