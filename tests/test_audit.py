@@ -291,7 +291,7 @@ PLANTED: list[tuple[str, int, Callable[[Table], COLUMN]]] = [
 @pytest.mark.parametrize(("check", "classes", "plant"), PLANTED)
 def test_a_planted_column_is_found_by_its_own_check_and_no_other(check, classes, plant):
     for seed in range(5):
-        table = clean(seed, classes=classes)
+        table = clean(seed, rows=2000, classes=classes)
         name, values = plant(table)
         table.columns[name] = values
         assert [(each.check, each.column) for each in table.examine()] == [(check, name)]

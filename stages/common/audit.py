@@ -196,7 +196,7 @@ def _leak(x: _Column, rows: _Rows) -> Finding | None:
     largest = int(counts.max()) / int(counts.sum())
     message = f"alone gives the class of {other:.1%} of the val and test rows"
     message += f" (the largest class: {largest:.1%})"
-    enough = 10 * (1 - other) <= 1 - largest
+    enough = 10 * (1 - min(trained, other)) <= 1 - largest
     return Finding("leaking column", x.name, round(other, 4), message, remedy) if enough else None
 
 
