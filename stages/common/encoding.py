@@ -70,7 +70,8 @@ def _numbers(block: Cells, column: Numeric, part: NDArray[np.float32]) -> None:
     values = np.where(missing, column.fill, values)
     if column.knots:
         values = np.interp(values, column.knots, column.scores)
-    values = (values - column.shift) / column.scale
+    with np.errstate(over="ignore"):  # an infinite value is held
+        values = (values - column.shift) / column.scale
     if column.low is not None or column.high is not None:
         values = np.clip(values, column.low, column.high)
     part[:, 0] = values
