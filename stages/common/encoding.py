@@ -82,10 +82,18 @@ def _numbers(block: Cells, column: Numeric, part: NDArray[np.float32]) -> None:
 def target(block: Cells, schema: Schema, kept: NDArray[np.bool_]) -> NDArray[Any]:
     """Return int64 class indices, or float32 standardised values, of the kept rows.
 
-    Raises UserError for a class that the training rows do not have.
+    Raises UserError for a class that the training rows do not have, and for a value that
+    float32 cannot hold once it is standardised.
     """
     if schema.task == "regression":
-        values = (cells.numbers(block) - schema.target.shift) / schema.target.scale
+        with np.errstate(over="ignore"):
+            values = (cells.numbers(block) - schema.target.shift) / schema.target.scale
+        far = np.flatnonzero(kept & ~(np.abs(values) <= cells.LARGEST))
+        if len(far):
+            raise UserError(
+                f"row {block.start + far[0]}, target '{block.name}': too far from the training "
+                "rows to be standardised; mend the cell or leave the row out"
+            )
         return np.asarray(values[kept], dtype=np.float32)
     block = block.as_texts()
     code = {name: at for at, name in enumerate(schema.target.classes)}
