@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from stages.common import encoding, fitting, params, table
 from stages.common.schema import Schema
+from stages.common.settings import Preprocess
 from stages.common.spool import Spool
 from stages.common.table import Roles, Table
 from tests.imports import ROOT
@@ -32,12 +34,17 @@ def chunks_of(rows: int) -> Iterator[None]:
         yield
 
 
+@functools.cache
+def _preprocess() -> Preprocess:
+    return params.load(ROOT / "params.yaml").preprocess
+
+
 def spool_of(columns: Columns, **settings: Any) -> Spool:
     """Write cells as a CSV file and read it; None is an empty cell.
 
     settings: of the section preprocess that differ from params.yaml.
     """
-    chosen = params.load(ROOT / "params.yaml").preprocess.model_copy(update=settings)
+    chosen = _preprocess().model_copy(update=settings)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "table.csv")
         with open(path, "w", newline="", encoding="utf-8") as stream:

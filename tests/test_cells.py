@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,7 +20,7 @@ from stages.common.table import MISSING
 
 
 def column(
-    texts: Sequence[object], start: int = 0, missing: Sequence[str] = (), decimal: str = "."
+    texts: Sequence[Any], start: int = 0, missing: Sequence[str] = (), decimal: str = "."
 ) -> Cells:
     """Cells of a column that pandas has read as text."""
     index = range(start, start + len(texts))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -37,11 +38,14 @@ def table(tmp_path) -> Spool:
     made = Spool(["n", "t"], tmp_path)
     made.append([numbers("n", 1, math.nan), texts("t", "red", "blue")])
     made.append([numbers("n", 3), texts("t", None)])
-    made.append([numbers("n", 0.1, -5), texts("t", "blue", "ünüsual \"text\"\n")])
+    made.append([numbers("n", 0.1, -5), texts("t", "blue", 'ünüsual "text"\n')])
     return made
 
 
-COLUMNS = {"n": [1, None, 3, 0.1, -5], "t": ["red", "blue", None, "blue", 'ünüsual "text"\n']}
+COLUMNS: dict[str, list[Any]] = {
+    "n": [1, None, 3, 0.1, -5],
+    "t": ["red", "blue", None, "blue", 'ünüsual "text"\n'],
+}
 
 
 @pytest.mark.parametrize("name", COLUMNS)
@@ -64,8 +68,8 @@ def test_chunks_carry_the_numbers_of_their_rows(table):
     found = list(table.chunks(["t", "n"]))
     assert [[cells.name for cells in chunk] for chunk in found] == [["t", "n"]] * 3
     assert [chunk[0].start for chunk in found] == [0, 2, 3]
-    assert sum((values_of(chunk[0]) for chunk in found), []) == COLUMNS["t"]
-    assert sum((values_of(chunk[1]) for chunk in found), []) == COLUMNS["n"]
+    assert [value for text, _ in found for value in values_of(text)] == COLUMNS["t"]
+    assert [value for _, number in found for value in values_of(number)] == COLUMNS["n"]
     assert [values_of(block) for block in table.blocks("n")] == [[1, None], [3], [0.1, -5]]
 
 
@@ -127,7 +131,7 @@ def test_on_disk_as_in_memory_and_nothing_is_left_behind(tmp_path, monkeypatch, 
         assert len(list(Path("/proc/self/fd").iterdir())) < on_disk
 
 
-MIXED = {
+MIXED: dict[str, list[str | None]] = {
     "n": [None if n % 9 == 4 else repr(n / 7) for n in range(40)],
     "whole": [str(n * n) for n in range(40)],
     "late": [*(str(n) for n in range(33)), "x", "1.0", "01", None, "b'7'", "2.50", "3"],
@@ -156,7 +160,17 @@ def test_a_column_with_one_cell_that_is_no_number_is_texts_throughout():
     with chunks_of(7):
         found = spool_of(MIXED)
     assert all(block.texts is not None for block in found.blocks("late"))
-    assert values_of(found.column("late"))[31:] == "31 32 x 1 1".split() + [None, "7", "2.5", "3"]
+    assert values_of(found.column("late"))[31:] == [
+        "31",
+        "32",
+        "x",
+        "1",
+        "1",
+        None,
+        "7",
+        "2.5",
+        "3",
+    ]
     assert values_of(found.column("long"))[-2:] == [str(2**53 + 38), str(2**53 + 39)]
     assert values_of(found.column("gap"))[-2:] == [str(10**19 + 8), str(10**19 + 9)]
     assert {name for name in MIXED if not found.is_text(name)} == {"n", "whole", "none"}

@@ -249,7 +249,8 @@ def fit_target(spool: Spool, name: str, train: Rows, task: Task) -> Target:
     if task == "regression":
         parts = [cells.numbers(block)[Spool.part(train, block)] for block in spool.blocks(name)]
         values = np.concatenate(parts)
-        _check_varies(name, float(values.min()) != float(values.max()), values[0])
+        first = cells.written(float(values[0]))
+        _check_varies(name, float(values.min()) != float(values.max()), first)
         shift, unit = _scaling(values, "standard")
         return Target(name=name, position=position, classes=[], counts=[], shift=shift, scale=unit)
     column = spool.column(name, train).as_texts()
