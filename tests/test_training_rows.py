@@ -51,7 +51,7 @@ def either(*makers: Callable[[Generator], str]) -> Callable[[Generator], str]:
     return lambda random: makers[random.integers(len(makers))](random)
 
 
-GAP = pick("", "NA", "?")
+GAP = pick("", "NA", "?", "-999.00")
 ISO, GERMAN, AMERICAN = "{Y}-{m:02}-{d:02}", "{d}.{m}.{Y}", "{m:02}/{d:02}/{Y}"
 # name: what training rows hold, and what other rows may hold instead
 KINDS = {
@@ -121,6 +121,7 @@ def read(tmp_path, settings) -> Callable[..., Dataset]:
                 "csv": str(tmp_path / "table.csv"),
                 "features": list(KINDS),
                 "target": "y",
+                "missing_values": ["-999"],
                 "categorical": ["code"],
                 "split": settings.preprocess.split.model_copy(update=split),
                 **changes,
