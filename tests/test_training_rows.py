@@ -121,7 +121,7 @@ def read(tmp_path, settings) -> Callable[..., Dataset]:
                 "csv": str(tmp_path / "table.csv"),
                 "features": list(KINDS),
                 "target": "y",
-                "missing_values": ["-999"],
+                "missing_values": ["-999.0"],
                 "categorical": ["code"],
                 "split": settings.preprocess.split.model_copy(update=split),
                 **changes,
