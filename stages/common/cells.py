@@ -62,20 +62,31 @@ def of(column: pd.Series, missing: Sequence[str], decimal: str) -> Cells:
     """Return the cells of a column as pandas has read it: numbers, or texts.
 
     Texts are stripped, those in `missing` have no value, and those that are numbers are
-    written in one way, so that 1, 1.0 and 01 are one level.
+    written in one way, so that 1, 1.0 and 01 are one level. Numbers are texts where float64
+    may have lost digits: the file has them all.
     """
     name, start = str(column.name), int(column.index[0])
     if column.dtype.kind in "iuf":
-        return Cells(name, column.to_numpy(dtype=np.float64, copy=True), None, start)
+        read = Cells(name, column.to_numpy(dtype=np.float64, copy=True), None, start)
+        return read.as_texts() if (np.abs(read.values) >= EXACT).any() else read
     codes, distinct = pd.factorize(column)
     places: dict[str, int] = {}
-    gaps, moved = set(missing), np.full(len(distinct) + 1, -1, dtype=np.int32)  # the last: no value
-    texts = [_plain(str(text), decimal) for text in distinct]
-    for at, (text, number) in enumerate(zip(texts, parsed(texts).tolist(), strict=True)):
+    gaps = set(_levels(missing, decimal))
+    moved = np.full(len(distinct) + 1, -1, dtype=np.int32)  # the last: no value
+    for at, text in enumerate(_levels([str(text) for text in distinct], decimal)):
         if text not in gaps:
-            text = written(number) if abs(number) <= LARGEST else text
             moved[at] = places.setdefault(text, len(places))
     return Cells(name, moved[codes], tuple(places), start)
+
+
+def _levels(texts: Sequence[str], decimal: str) -> list[str]:
+    """Return texts stripped, those that are numbers written in the one way."""
+    plain = [_plain(text, decimal) for text in texts]
+    found = []
+    for text, number in zip(plain, parsed(plain).tolist(), strict=True):
+        long = abs(number) >= EXACT and text.lstrip("+-").isdigit()  # float64 may merge two
+        found.append(written(number) if abs(number) <= LARGEST and not long else text)
+    return found
 
 
 def _plain(text: str, decimal: str) -> str:

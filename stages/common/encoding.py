@@ -70,7 +70,8 @@ def _numbers(block: Cells, column: Numeric, part: NDArray[np.float32]) -> None:
     values = np.where(missing, column.fill, values)
     if column.knots:
         values = np.interp(values, column.knots, column.scores)
-    values = (values - column.shift) / column.scale
+    with np.errstate(over="ignore"):  # an infinite value is held
+        values = (values - column.shift) / column.scale
     if column.low is not None or column.high is not None:
         values = np.clip(values, column.low, column.high)
     part[:, 0] = values
@@ -81,10 +82,18 @@ def _numbers(block: Cells, column: Numeric, part: NDArray[np.float32]) -> None:
 def target(block: Cells, schema: Schema, kept: NDArray[np.bool_]) -> NDArray[Any]:
     """Return int64 class indices, or float32 standardised values, of the kept rows.
 
-    Raises UserError for a class that the training rows do not have.
+    Raises UserError for a class that the training rows do not have, and for a value that
+    float32 cannot hold once it is standardised.
     """
     if schema.task == "regression":
-        values = (cells.numbers(block) - schema.target.shift) / schema.target.scale
+        with np.errstate(over="ignore"):
+            values = (cells.numbers(block) - schema.target.shift) / schema.target.scale
+        far = np.flatnonzero(kept & ~(np.abs(values) <= cells.LARGEST))
+        if len(far):
+            raise UserError(
+                f"row {block.start + far[0]}, target '{block.name}': too far from the training "
+                "rows to be standardised; mend the cell or leave the row out"
+            )
         return np.asarray(values[kept], dtype=np.float32)
     block = block.as_texts()
     code = {name: at for at, name in enumerate(schema.target.classes)}

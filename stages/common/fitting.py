@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable
@@ -24,7 +25,7 @@ MOST_TEXTS = 2**17  # different texts of a column; with more it is no category
 RARE = 3  # training rows from which on a level has a column of its own
 KNOTS = 100  # of quantile scaling
 # Numbers with a sign of currency or percent, or with marks between thousands.
-DECORATED = re.compile(r"[-+$€£\s]*\d+([,.'\s]\d+)*\s?[%$€£]?")
+DECORATED = re.compile(r"[-+$€£\s]*\d+([,.'\s]\d{3})*([.,]\d+)?\s?[%$€£]?")
 # An encoded number far outside what training rows have says "far out", not how far: the
 # network has learnt nothing there, and a huge input would drown all others.
 HELD: dict[Scale, tuple[float | None, float | None]] = {
@@ -112,17 +113,19 @@ class _Survey:
             return "boolean"
         if self.numbers >= MOSTLY * self.values:
             return "numeric"
-        if self.decorated >= MOSTLY * self.values:
-            raise UserError(
-                f"column '{name}': numbers with signs, such as '{self.example}'; write them as "
-                "1234.5, or name the column in preprocess.categorical"
-            )
         if len(self.dates) > 1:
             raise UserError(
                 f"column '{name}': '{self.example}' may be day/month or month/day; write dates as "
                 "2024-12-31, or leave the column out"
             )
-        return self.dates[0] if self.dates else "category"
+        if self.dates:
+            return self.dates[0]
+        if self.decorated >= MOSTLY * self.values:
+            raise UserError(
+                f"column '{name}': numbers with signs, such as '{self.example}'; write them as "
+                "1234.5, or name the column in preprocess.categorical"
+            )
+        return "category"
 
 
 def _survey(spool: Spool, name: str, train: Rows) -> _Survey:
@@ -196,6 +199,8 @@ def _scaling(values: Numbers, scale: Scale) -> tuple[float, float]:
     """Return shift and scale of sorted values; a column that does not vary is not scaled."""
     if scale in ("none", "quantile"):
         return 0.0, 1.0
+    if (values == values[0]).all():  # their mean may be off by a last digit
+        return float(values[0]), 1.0
     if scale == "minmax":
         shift, unit = float(values[0]), float(values[-1] - values[0])
     elif scale == "robust":
@@ -226,11 +231,12 @@ def detect_task(blocks: Iterable[cells.Cells], task: str) -> Task:
         return "regression" if task == "regression" else "classification"
     fraction = False
     for block in blocks:
-        values = block.values if block.texts is None else cells.parsed(block.texts)
-        known = values if block.texts is not None else values[~np.isnan(values)]
-        if np.isnan(known).any():
+        values = block.values[~block.missing]
+        if block.texts is not None:
+            values = cells.parsed(block.texts)[np.unique(values)]
+        if not np.isfinite(values).all():
             return "classification"
-        fraction = fraction or bool((known % 1 != 0).any())
+        fraction = fraction or bool((values % 1 != 0).any())
     return "regression" if fraction else "classification"
 
 
@@ -243,7 +249,8 @@ def fit_target(spool: Spool, name: str, train: Rows, task: Task) -> Target:
     if task == "regression":
         parts = [cells.numbers(block)[Spool.part(train, block)] for block in spool.blocks(name)]
         values = np.concatenate(parts)
-        _check_varies(name, float(values.min()) != float(values.max()), values[0])
+        first = cells.written(float(values[0]))
+        _check_varies(name, float(values.min()) != float(values.max()), first)
         shift, unit = _scaling(values, "standard")
         return Target(name=name, position=position, classes=[], counts=[], shift=shift, scale=unit)
     column = spool.column(name, train).as_texts()
@@ -271,6 +278,7 @@ def _check_varies(name: str, varies: bool, value: object) -> None:
 def _natural(text: str) -> tuple[float, str]:
     """Sort numbers by size, before text."""
     try:
-        return float(text), text
+        number = float(text)
     except ValueError:
-        return float("inf"), text
+        number = math.inf
+    return (number if math.isfinite(number) else math.inf), text

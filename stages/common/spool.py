@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +40,7 @@ class Spool:
         self.starts = [0]  # row numbers at which chunks begin, and the end
         folder.mkdir(parents=True, exist_ok=True)
         self._file = tempfile.SpooledTemporaryFile(IN_MEMORY, dir=str(folder))  # noqa: SIM115
+        weakref.finalize(self, self._file.close)
         self._blocks: dict[str, list[_Block]] = {name: [] for name in self.names}
 
     def __len__(self) -> int:
@@ -76,12 +78,12 @@ class Spool:
         """Return the cells of a whole column, or of the rows of a mask."""
         values: list[NDArray[Any]] = []
         places: dict[str, int] = {}
-        texts = False
+        texts = self.is_text(name)
         for cells in self.blocks(name):
             kept = cells if rows is None else cells.take(self.part(rows, cells))
+            kept = kept.as_texts() if texts else kept
             found = kept.values
             if kept.texts is not None:
-                texts = True
                 used = np.bincount(found[found >= 0], minlength=len(kept.texts)) > 0
                 moved = np.full(len(kept.texts) + 1, -1, dtype=np.int32)
                 for at in np.flatnonzero(used):
