@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +40,7 @@ class Spool:
         self.starts = [0]  # row numbers at which chunks begin, and the end
         folder.mkdir(parents=True, exist_ok=True)
         self._file = tempfile.SpooledTemporaryFile(IN_MEMORY, dir=str(folder))  # noqa: SIM115
+        weakref.finalize(self, self._file.close)
         self._blocks: dict[str, list[_Block]] = {name: [] for name in self.names}
 
     def __len__(self) -> int:

@@ -164,9 +164,10 @@ class _Bytes:
         except UnicodeDecodeError as error:
             self._decoder.setstate(state)
             after = len(error.object) - error.start  # bytes from the bad one on
-            line = self._line + self._decoder.decode(data[:-after]).count("\n")
+            lines = self._decoder.decode(data[:-after]).count("\n")
+            lines += self._decoder.getstate()[1] & 1  # a CR that may be followed by LF
             raise UserError(
-                f"{self._path}, line {line}: not {self._encoding} text; save the table as UTF-8 or "
+                f"{self._path}, line {self._line + lines}: not {self._encoding} text; save the table as UTF-8 or "
                 "set preprocess.encoding, for example to cp1252"
             ) from error
         if b"\0" in data and "\0" in text:
