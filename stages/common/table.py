@@ -167,8 +167,8 @@ class _Bytes:
             lines = self._decoder.decode(data[:-after]).count("\n")
             lines += self._decoder.getstate()[1] & 1  # a CR that may be followed by LF
             raise UserError(
-                f"{self._path}, line {self._line + lines}: not {self._encoding} text; save the table as UTF-8 or "
-                "set preprocess.encoding, for example to cp1252"
+                f"{self._path}, line {self._line + lines}: not {self._encoding} text; save the "
+                "table as UTF-8 or set preprocess.encoding, for example to cp1252"
             ) from error
         if b"\0" in data and "\0" in text:
             line = self._line + text[: text.index("\0")].count("\n")
