@@ -101,7 +101,9 @@ def test_missing_columns_are_named_before_a_row_is_read(answers):
         answers(TWO, "c,y\n1,no\n")
 
 
-def test_cells_without_a_value_are_filled_and_counted(answers):
+@pytest.mark.parametrize("size", [1, 3, 100])
+def test_cells_without_a_value_are_filled_and_counted(answers, monkeypatch, size):
+    monkeypatch.setattr(table, "CHUNK", size)
     found = answers(model_of([number("a"), number("b")]), "a,b\n1,\n?,2\n,NA\n1,1\n")
     assert [row[1] for row in found.rows()] == [8, 9, 14, 2]
     assert list(found.remarks()) == ["4 cells without a value were filled as in training"]

@@ -137,8 +137,10 @@ def test_a_hidden_part_is_written_as_it_is_and_found_back(tmp_path):
     assert hidden.name == ".a.tar.gz.run.part"
     assert files.whole(hidden) == place
     assert files.whole(place) == place
-    files.write_bytes(hidden, b"new")
-    assert listed(tmp_path) == [hidden.name]
+    with files.writing(hidden) as stream:
+        stream.write(b"new")
+        assert listed(tmp_path) == [hidden.name]
+    assert hidden.read_bytes() == b"new"
     with pytest.raises(UserError, match=r"cannot write .*file/a\.bin: Not a directory"):
         files.write_bytes(files.part(hidden / "file" / "a.bin", "run"), b"new")
 

@@ -82,7 +82,7 @@ def test_too_few_rows_are_refused_with_their_number(rows, val, test):
 def test_sizes_are_exact_whatever_the_classes_are(counts, shares, seed):
     classes = classes_of(counts)
     if len(classes) >= 3:
-        parts = split.deal(classes, *shares, seed)
+        parts = split.deal(classes, shares[0], shares[1], seed)
         assert parts.dtype == np.int8
         assert sizes_of(parts) == split.sizes(len(classes), *shares)
 
@@ -95,7 +95,7 @@ def test_sizes_are_exact_whatever_the_classes_are(counts, shares, seed):
 )
 def test_each_class_is_within_one_row_of_its_share_of_val_and_test(counts, shares, seed):
     classes = classes_of(counts)
-    parts = split.deal(classes, *shares, seed)
+    parts = split.deal(classes, shares[0], shares[1], seed)
     found, size = counted(classes, parts), list(split.sizes(len(classes), *shares).values())
     for count, of_class in zip(counts, found, strict=True):
         for at in (1, 2):
@@ -194,7 +194,7 @@ def test_any_number_of_classes_and_rows_ends_soon(counts):
 )
 def test_no_group_is_in_two_parts_and_none_is_empty(counts, shares, seed):
     groups = classes_of(counts)
-    parts = split.by_group(groups, *shares, seed)
+    parts = split.by_group(groups, shares[0], shares[1], seed)
     assert parts.dtype == np.int8
     assert ((counted(groups, parts) > 0).sum(axis=1) == 1).all()
     sizes = split.sizes(len(groups), *shares)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stages.common import params, table
+from stages.common import dialect, params, table
 from stages.common.errors import UserError
 from stages.common.settings import Preprocess
 from stages.common.spool import Spool
@@ -295,6 +295,15 @@ def test_no_ragged_line_slips_through_where_a_chunk_begins_or_ends(csv, monkeypa
 
 def test_an_empty_last_cell_is_missing_and_not_a_short_line(csv):
     assert read(csv("a,b\n1,\n2,3\n")).column("b").missing.tolist() == [True, False]
+
+
+def test_a_table_with_gaps_in_its_last_column_is_checked_once(csv, monkeypatch):
+    checked = []
+    monkeypatch.setattr(dialect, "check_widths", lambda *_: checked.append(1))
+    monkeypatch.setattr(table, "CHUNK", 2)
+    path = csv("a,b\n" + "1,\n" * 20)
+    list(table.Table.open(path, settings_of()).chunks(()))
+    assert len(checked) == 1
 
 
 def test_an_open_quote_is_no_table(csv):
