@@ -34,7 +34,8 @@ def predict(settings: Settings, paths: Declared, new: Path, output: Path, model:
     answers = answering.Answers(trained, Table.open(new, settings.preprocess), device)
     files.write_csv(output, answers.header(), answers.rows())
     print(f"{output}: {answers.count} rows answered by {model}")
-    print("\n".join(answers.remarks()))
+    for remark in answers.remarks():
+        print(remark)
 
 
 def arguments() -> argparse.Namespace:

@@ -13,7 +13,7 @@ import pytest
 import torch
 from torchmetrics.classification import MulticlassAccuracy
 
-from stages.common import dataset, evaluation, initialize, intervals, training
+from stages.common import dataset, evaluation, initialize, intervals, tally, training
 from stages.common.checkpoint import Checkpoint
 from stages.common.network import Stack
 from stages.common.partition import Partition
@@ -25,6 +25,7 @@ BINS = 10
 def schema_of(classes, features=3, counts=None, shift=0.0, scale=1.0) -> Schema:
     """Return the schema of plain numbers; no classes is a regression."""
     plain: Any = {"kind": "numeric", "shift": 0, "scale": 1, "low": None, "high": None, "fill": 0}
+    plain |= {"knots": [], "scores": [], "date_format": ""}
     columns: list[Any] = [
         Numeric(name=f"x{at}", position=at, indicator=False, **plain) for at in range(features)
     ]
@@ -162,7 +163,7 @@ def test_torchmetrics_batch_by_batch_is_the_same_as_at_once_also_after_a_reset()
     for _ in range(2):
         for x, y in part.batches(16):
             metric.update(evaluation.predict(stack, schema, x), y)
-        assert metric.compute().item() == at_once
+        assert metric.compute().item() == pytest.approx(at_once)
         metric.reset()
 
 
@@ -202,7 +203,7 @@ def test_one_row_has_no_auroc_and_a_wide_interval():
 def test_a_wrong_answer_of_full_confidence_has_a_finite_loss():
     part = Partition(torch.tensor([[0.0, 1000.0]]), torch.tensor([0]), torch.arange(1))
     loss = evaluation.figures(through(2), schema_of(2), part, BINS)["loss"]
-    assert loss == pytest.approx(-math.log(evaluation.SMALLEST))
+    assert loss == pytest.approx(-math.log(tally.SMALLEST))
 
 
 def test_loss_and_accuracy_are_those_that_training_measures():
@@ -354,16 +355,14 @@ def test_answers_are_pairs_of_class_names_or_of_values():
     assert evaluation.answers(linear([[1.0]]), schema, values([1.0], [2.0])) == [(120, 110)]
 
 
-def test_the_answer_table_has_a_probability_per_class():
+def test_a_class_is_named_with_a_probability_per_class():
     predicted = torch.tensor([[0.25, 0.75], [0.5, 0.5]])
-    header, rows = evaluation.answer_table(schema_of(2), predicted)
-    assert header == ["row", "y", "probability c0", "probability c1"]
-    assert rows == [[0, "c1", 0.25, 0.75], [1, "c0", 0.5, 0.5]]
+    found = list(evaluation.named(schema_of(2), predicted))
+    assert found == [["c1", 0.25, 0.75], ["c0", 0.5, 0.5]]
 
 
-def test_the_answer_table_of_values_has_the_value():
-    header, rows = evaluation.answer_table(schema_of(0, 1), torch.tensor([1.5, 2.5]))
-    assert (header, rows) == (["row", "y"], [[0, 1.5], [1, 2.5]])
+def test_a_value_is_named_by_itself():
+    assert list(evaluation.named(schema_of(0), torch.tensor([1.5, 2.5]))) == [[1.5], [2.5]]
 
 
 def test_another_model_is_compared_only_when_it_answers_the_same():
@@ -389,6 +388,7 @@ def test_the_sentence_has_every_figure_that_there_is():
     found: Any = {"accuracy": 0.95, "auroc": None, "majority_accuracy": 0.1, "rows": 60}
     expected = "base on 60 test rows: accuracy 0.950, majority_accuracy 0.100"
     assert evaluation.sentence("base", found) == expected
+    assert evaluation.sentence("base", found, "rows") == expected.replace("test rows", "rows")
 
 
 def test_probabilities_are_no_logits():
@@ -410,10 +410,11 @@ def test_the_baseline_of_a_second_table_is_the_mean_of_its_own_training_rows(
     chosen = settings.preprocess.model_copy(
         update={"csv": "data/raw/one.csv", "features": ":-1", "task": "regression"}
     )
-    first = dataset.build(chosen)
-    second = dataset.build_second(chosen, "data/raw/two.csv", first.schema)
+    first = dataset.read(chosen, tmp_path / "spool")
+    second = dataset.read_second(chosen, "data/raw/two.csv", first.schema, tmp_path / "spool")
     assert second is not None
-    train, test = (evaluation.actual(second.schema, second.parts[p]) for p in ("train", "test"))
+    parts = [second.partition(name) for name in ("train", "test")]
+    train, test = (evaluation.actual(second.schema, part) for part in parts)
     expected = (test - train.mean()).square().mean().sqrt().item()
-    found = evaluation.baseline(second.schema, second.parts["test"])
+    found = evaluation.baseline(second.schema, parts[1])
     assert found["mean_rmse"] == pytest.approx(expected, rel=1e-3)

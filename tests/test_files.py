@@ -120,6 +120,31 @@ def test_a_path_that_cannot_exist_is_the_users_error(tmp_path, place):
         files.write_bytes(tmp_path / place, b"new")
 
 
+def test_a_file_may_be_written_at_any_place_in_it(tmp_path):
+    with files.writing(tmp_path / "deep" / "a.bin") as stream:
+        stream.write(b"-----")
+        stream.seek(1)
+        stream.write(b"ab")
+        stream.seek(0)
+        assert stream.read() == b"-ab--"
+    assert (tmp_path / "deep" / "a.bin").read_bytes() == b"-ab--"
+    assert listed(tmp_path) == ["a.bin", "deep"]
+
+
+def test_a_hidden_part_is_written_as_it_is_and_found_back(tmp_path):
+    place = tmp_path / "a.tar.gz"
+    hidden = files.part(place, "run")
+    assert hidden.name == ".a.tar.gz.run.part"
+    assert files.whole(hidden) == place
+    assert files.whole(place) == place
+    with files.writing(hidden) as stream:
+        stream.write(b"new")
+        assert listed(tmp_path) == [hidden.name]
+    assert hidden.read_bytes() == b"new"
+    with pytest.raises(UserError, match=r"cannot write .*file/a\.bin: Not a directory"):
+        files.write_bytes(files.part(hidden / "file" / "a.bin", "run"), b"new")
+
+
 # text
 
 
@@ -168,6 +193,31 @@ def test_a_table_is_rounded_quoted_where_needed_and_has_gaps_for_no_value(tmp_pa
     assert (tmp_path / "t.csv").read_bytes() == (
         b'id,x,word\n1,0.123457,"a ""b"", c"\n2,,\n3,0.0,True\n'
     )
+
+
+def test_rows_are_written_as_they_come(tmp_path):
+    def rows():
+        for at in range(50_000):
+            yield [at, at / 7]
+        (temporary,) = tmp_path.iterdir()
+        sizes.append(temporary.stat().st_size)
+
+    sizes: list[int] = []
+    files.write_csv(tmp_path / "t.csv", ("a", "b"), rows())
+    assert 500_000 < sizes[0] <= (tmp_path / "t.csv").stat().st_size
+    assert len((tmp_path / "t.csv").read_text().splitlines()) == 50_001
+
+
+def test_rows_that_end_in_an_error_leave_the_old_table(tmp_path):
+    def rows():
+        yield [1]
+        raise UserError("row 1: wrong")
+
+    (tmp_path / "t.csv").write_text("old")
+    with pytest.raises(UserError, match=r"^row 1: wrong$"):
+        files.write_csv(tmp_path / "t.csv", ("a",), rows())
+    assert (tmp_path / "t.csv").read_text() == "old"
+    assert listed(tmp_path) == ["t.csv"]
 
 
 # tensors
@@ -284,6 +334,16 @@ def test_a_truncated_file_is_the_users_error(tmp_path, share):
     path = tmp_path / "a.pt"
     whole = saved(tmp_path, {"a": torch.arange(10_000)})
     path.write_bytes(whole[: int(share * len(whole))])
+    with pytest.raises(UserError, match=r"a\.pt: not a file that this project wrote"):
+        files.read_tensors(path, ["a"])
+
+
+def test_a_changed_number_is_noticed_by_its_check_sum_but_not_while_mapped(tmp_path):
+    path = tmp_path / "a.pt"
+    data = bytearray(saved(tmp_path, {"a": torch.arange(10_000)}))
+    data[data.index((5000).to_bytes(8, "little"))] ^= 1
+    path.write_bytes(data)
+    assert files.read_tensors(path, ["a"], mapped=True)["a"][5000] == 5001
     with pytest.raises(UserError, match=r"a\.pt: not a file that this project wrote"):
         files.read_tensors(path, ["a"])
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, TensorDataset
 
-from stages.common import files
+from stages.common import files, partition
 from stages.common.errors import UserError
 from stages.common.partition import Partition
 from stages.common.schema import Category, Numeric, Schema, Target
@@ -26,7 +26,7 @@ def schema_of(features: int = 8, classes: int = 3) -> Schema:
     columns: list[Numeric | Category] = [
         Numeric(
             kind="numeric", name=f"x{n}", position=n, shift=0, scale=1, low=None, high=None,
-            fill=0, indicator=False,
+            knots=[], scores=[], date_format="", fill=0, indicator=False,
         )
         for n in range(features)
     ]  # fmt: skip
@@ -151,3 +151,36 @@ def test_a_part_that_its_schema_does_not_describe_is_refused(tmp_path, reason):
     NOT_OF_THE_SCHEMA[reason](part_of(12)).save(tmp_path / "val.pt")
     with pytest.raises(UserError, match=reason.removesuffix(" of targets")):
         Partition.load(tmp_path / "val.pt", schema_of())
+
+
+@pytest.mark.parametrize("row", [0, 4, 5, 11])
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_every_row_is_checked_though_only_a_few_at_a_time(tmp_path, monkeypatch, row, value):
+    monkeypatch.setattr(partition, "CHECKED", 5)
+    part = part_of(12)
+    part.features[row, 3] = value
+    part.save(tmp_path / "val.pt")
+    with pytest.raises(UserError, match=r"val\.pt: a number is not finite; .*dvc repro"):
+        Partition.load(tmp_path / "val.pt", schema_of())
+
+
+def test_a_target_that_is_not_finite_is_refused(tmp_path):
+    target = torch.tensor([0.5, float("nan"), 1.0])
+    Partition(torch.rand(3, 2), target, torch.arange(3)).save(tmp_path / "val.pt")
+    with pytest.raises(UserError, match="not finite"):
+        Partition.load(tmp_path / "val.pt", schema_of(2, 0))
+
+
+def test_a_loaded_part_stays_on_disk_until_it_is_used(tmp_path, monkeypatch):
+    part_of(12).save(tmp_path / "val.pt")
+    used = []
+
+    def load(*arguments, **options):
+        used.append(options)
+        return original(*arguments, **options)
+
+    original = torch.load
+    monkeypatch.setattr(torch, "load", load)
+    monkeypatch.delattr("zipfile.ZipFile.testzip")  # it would read all
+    Partition.load(tmp_path / "val.pt", schema_of())
+    assert used == [{"weights_only": True, "mmap": True}]

@@ -12,9 +12,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from stages.common import dataset, ensemble, params, table
+from stages.common import dataset, encoding, ensemble, evaluation, params, table
 from stages.common.checkpoint import Checkpoint
-from stages.common.encoding import encode_features
 from stages.common.errors import UserError
 from stages.common.graph import Declared
 from stages.common.settings import Settings
@@ -50,7 +49,7 @@ def settings_of(**preprocess: object) -> Settings:
     return Settings.model_validate(content)
 
 
-def train(folder: Path, settings: Settings, rows: list[str]) -> None:
+def train(folder: Path, settings: Settings, rows: list[str]) -> dataset.Dataset:
     """Train on the rows and save the model where dvc.yaml, copied into `folder`, wants it."""
     shutil.copy(ROOT / "dvc.yaml", folder)
     (folder / "data" / "raw").mkdir(parents=True)
@@ -58,14 +57,13 @@ def train(folder: Path, settings: Settings, rows: list[str]) -> None:
     before = Path.cwd()
     os.chdir(folder)
     try:
-        made = dataset.build(settings.preprocess)
+        made = dataset.read(settings.preprocess, folder / "spool")
     finally:
         os.chdir(before)
-    parts = made.parts
-    trained = ensemble.train(
-        made.schema, parts["train"], parts["val"], settings.model, settings.train
-    )
+    train, val = made.partition("train"), made.partition("val")
+    trained = ensemble.train(made.schema, train, val, settings.model, settings.train)
     trained.checkpoint.save(Declared.read("evaluate", folder)("base.pt"))
+    return made
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +108,9 @@ def test_probabilities_are_the_mean_over_the_members_taken_out(home, tmp_path):
     found = answer(home, tmp_path, new_rows(12))
     trained = Checkpoint.load(home / "data" / "models" / "base.pt")
     assert len(trained.stack) == 2
-    features = encode_features(table.read(tmp_path / "new.csv", ","), trained.schema)
+    (chunk,) = table.Table.open(tmp_path / "new.csv", settings_of().preprocess).chunks(())
+    columns = {cells.name: cells for cells in chunk}
+    features = torch.from_numpy(encoding.features(columns, trained.schema))
     with torch.no_grad():
         each = [trained.stack.member(n).eval()(features).softmax(dim=1) for n in range(2)]
     expected = torch.stack(each).mean(dim=0)
@@ -165,7 +165,7 @@ def test_a_file_that_cannot_be_answered_is_named_and_nothing_is_written(
         answer(home, tmp_path, content)
     assert str(caught.value).startswith(f"{tmp_path / 'new.csv'}")
     assert text in str(caught.value)
-    assert not (tmp_path / "made").exists()
+    assert list(tmp_path.glob("made/*")) == []
 
 
 def test_a_model_that_is_not_there_is_named_with_its_remedy(home, tmp_path):
@@ -180,6 +180,82 @@ def test_a_regression_answers_in_the_unit_of_the_table(tmp_path):
     assert list(found[0]) == ["row", "kind"]
     values = [float(row["kind"]) for row in found]
     assert values == pytest.approx([1000.5, 1200.5, 1390.5], abs=60)
+
+
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_the_test_rows_with_their_columns_shuffled_get_the_figures_of_evaluate(
+    tmp_path, capsys, task
+):
+    rows = [[*row_of(n).split(","), KINDS[(n + n // 7) % 3]] for n in range(200)]
+    if task == "regression":
+        rows = [[*row[:4], f"{n % 13 / 7 + n % 3}"] for n, row in enumerate(rows)]
+    made = train(tmp_path, settings_of(task=task), [",".join(row) for row in rows])
+    test = made.partition("test")
+    trained = Checkpoint.load(tmp_path / "data" / "models" / "base.pt")
+    figures = evaluation.figures(trained.stack, trained.schema, test, 10)
+    order = [4, 2, 0, 3, 1]
+    header = ",".join(HEADER.split(",")[at] for at in order)
+    lines = [",".join(rows[n][at] for at in order) for n in test.row.tolist()]
+    found = answer(tmp_path, tmp_path, "\n".join([header, *lines]) + "\n")
+    pairs = evaluation.answers(trained.stack, trained.schema, test)
+    guessed = [row["kind"] for row in found]
+    if task == "classification":
+        assert guessed == [guess for _, guess in pairs]
+        assert 0 < figures["accuracy"] < 1  # type: ignore[operator]
+        names = ["accuracy", "balanced_accuracy", "macro_f1", "loss"]
+    else:
+        assert [float(value) for value in guessed] == pytest.approx(
+            [float(str(guess)) for _, guess in pairs], abs=1e-5
+        )
+        names = ["rmse", "mae", "r2"]
+    line = capsys.readouterr().out.splitlines()[-1]
+    assert line.startswith("against 'kind' on 20 rows: ")
+    for name in names:
+        assert f" {name} {figures[name]:.3f}" in line
+
+
+def test_what_is_left_aside_filled_or_unknown_is_told(home, tmp_path, capsys):
+    lines = ["colour,kind,new,size,wild", "red,ant,1,,yes", "blue,unheard,1,2,", "red,,1,0,no"]
+    answer(home, tmp_path, "\n".join(lines) + "\n")
+    told = capsys.readouterr().out.splitlines()[-5:]
+    assert told[0].endswith("answers.csv: 3 rows answered by base")
+    assert told[1] == "not used by the model: 'new'"
+    assert told[2] == "2 cells without a value were filled as in training"
+    assert told[3] == "2 rows have no 'kind' that the model knows"
+    assert told[4].startswith("against 'kind' on 1 rows: accuracy ")
+
+
+def test_nothing_but_the_count_is_told_when_there_is_nothing_to_tell(home, tmp_path, capsys):
+    capsys.readouterr()
+    answer(home, tmp_path, "size,colour,wild\n1,red,yes\n")
+    out = capsys.readouterr().out
+    assert out == f"{tmp_path / 'made' / 'answers.csv'}: 1 rows answered by base\n"
+
+
+@pytest.mark.parametrize("size", [1, 7, 30])
+def test_the_size_of_a_chunk_changes_no_byte(home, tmp_path, monkeypatch, capsys, size):
+    capsys.readouterr()
+    lines = [f"{row_of(n)},{KINDS[n % 3]}" for n in range(30)]
+    content = "\n".join([HEADER, *lines])
+    answer(home, tmp_path, content)
+    path = tmp_path / "made" / "answers.csv"
+    whole, told = path.read_bytes(), capsys.readouterr().out
+    assert "30 rows" in told
+    monkeypatch.setattr(table, "CHUNK", size)
+    answer(home, tmp_path, content)
+    assert path.read_bytes() == whole
+    assert capsys.readouterr().out == told
+
+
+def test_junk_far_down_leaves_the_old_answers(home, tmp_path, monkeypatch):
+    monkeypatch.setattr(table, "CHUNK", 7)
+    answer(home, tmp_path, new_rows(3))
+    old = (tmp_path / "made" / "answers.csv").read_bytes()
+    with pytest.raises(UserError, match=r"new\.csv: row 60, column 'size': 'low' is not a number"):
+        answer(home, tmp_path, new_rows(60) + "60,low,red,yes\n")
+    assert [(path.name, path.read_bytes()) for path in (tmp_path / "made").iterdir()] == [
+        ("answers.csv", old)
+    ]
 
 
 def command(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -202,7 +278,7 @@ def test_the_command_line(workplace, tmp_path):
     (workplace / "new.csv").write_text(new_rows(5))
     done = command(workplace, "new.csv", "--output", "out.csv")
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == "out.csv: 5 rows answered by base\n"
+    assert done.stdout == "out.csv: 5 rows answered by base\nnot used by the model: 'id'\n"
     again = tmp_path / "again.csv"
     paths = Declared.read("evaluate", workplace)
     predict(settings_of(), paths, workplace / "new.csv", again, "base")

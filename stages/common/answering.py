@@ -45,6 +45,8 @@ class Answers:
         """Yield each row's number, its answer, and a probability per class."""
         schema = self.model.schema
         texts = [column.name for column in schema.features if isinstance(column, Category)]
+        if schema.task == "classification" and schema.target.name in self.table.names:
+            texts.append(schema.target.name)  # as in training: pandas would read TRUE as True
         with located(str(self.table.path)):
             for chunk in self.table.chunks(texts):
                 yield from self._answer({cells.name: cells for cells in chunk})
@@ -67,9 +69,10 @@ class Answers:
         known = ~target.missing
         if schema.task == "classification":
             target = target.as_texts()
-            known &= np.isin(
-                np.array([*(target.texts or ()), ""])[target.values], schema.target.classes
-            )
+            classes = set(schema.target.classes)
+            known &= np.array([*(text in classes for text in target.texts or ()), False])[
+                target.values
+            ]
         self.left_out += int((~known).sum())
         truth = torch.from_numpy(encoding.target(target, schema, known))
         if schema.task == "regression":
@@ -89,4 +92,6 @@ class Answers:
         if self.left_out:
             yield f"{self.left_out} rows have no '{schema.target.name}' that the model knows"
         if self.tally.rows:
-            yield evaluation.sentence(f"against '{schema.target.name}'", self.tally.figures())
+            yield evaluation.sentence(
+                f"against '{schema.target.name}'", self.tally.figures(), "rows"
+            )

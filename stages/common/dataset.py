@@ -60,13 +60,14 @@ class Dataset:
         for *columns, answer in self.spool.chunks([*names, self.roles.target]):
             part = Spool.part(self.parts, answer)
             kept = part >= 0
-            features = encoding.features(dict(zip(names, columns, strict=True)), self.schema)
-            target = encoding.target(answer, self.schema, kept)
+            with located(self.csv):
+                features = encoding.features(dict(zip(names, columns, strict=True)), self.schema)
+                target = encoding.target(answer, self.schema, kept)
             yield Rows(features[kept], target, answer.start + np.flatnonzero(kept), part[kept])
 
     def save(self, places: Mapping[str, Path], watch: Callable[[Rows], None]) -> None:
         """Write each part to its place; `watch` sees the rows as they are written."""
-        with located(self.csv), ExitStack() as stack:
+        with ExitStack() as stack:
             files = [
                 stack.enter_context(tensorfile.writing(places[name], self._shapes(count)))
                 for name, count in self.sizes().items()

@@ -39,7 +39,7 @@ def _deal_kept(
     if chosen.column:
         return split.from_column(spool.column(chosen.column, kept), np.flatnonzero(kept))
     if chosen.time:
-        return split.by_time(_moments(spool, chosen.time)[kept], chosen.val, chosen.test)
+        return split.by_time(_moments(spool, chosen.time, kept), chosen.val, chosen.test)
     if chosen.group:
         groups = spool.column(chosen.group, kept).as_texts()
         _check_full(groups, kept, "group")
@@ -61,8 +61,8 @@ def _sorted(column: Cells) -> NDArray[np.int32]:
     return found
 
 
-def _moments(spool: Spool, name: str) -> NDArray[np.float64]:
-    """Return each row's time, float64 (rows,): numbers, or dates as days."""
+def _moments(spool: Spool, name: str, kept: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return the time of each kept row, float64 (rows,): numbers, or dates as days."""
     kind, form = "numeric", ""
     if spool.is_text(name):
         forms = [
@@ -77,10 +77,9 @@ def _moments(spool: Spool, name: str) -> NDArray[np.float64]:
             )
         kind, form = "date", forms[0]
     moments = np.concatenate([cells.read(block, kind, form) for block in spool.blocks(name)])
-    if np.isnan(moments).any():
-        row = int(np.argmax(np.isnan(moments)))
-        raise UserError(f"preprocess.split.time '{name}', row {row}: no value; fill it")
-    return moments
+    if (gaps := np.isnan(moments) & kept).any():
+        raise UserError(f"preprocess.split.time '{name}', row {gaps.argmax()}: no value; fill it")
+    return moments[kept]
 
 
 def _check_full(column: Cells, kept: NDArray[np.bool_], key: str) -> None:

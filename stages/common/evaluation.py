@@ -161,7 +161,7 @@ def reference(model: Checkpoint, name: str, schema: Schema, part: Partition, bin
     return {f"{name}_accuracy": figures(model.stack, schema, part, bins)["accuracy"]}
 
 
-def sentence(model: str, found: Figures) -> str:
+def sentence(model: str, found: Figures, rows: str = "test rows") -> str:
     """Return the headline figures beside their baselines, as a line."""
     parts = [f"{name} {value:.3f}" for name, value in found.items() if isinstance(value, float)]
-    return f"{model} on {found['rows']} test rows: {', '.join(parts)}"
+    return f"{model} on {found['rows']} {rows}: {', '.join(parts)}"

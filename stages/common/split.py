@@ -7,13 +7,15 @@ stratified  each class gives a part the same share of its rows, as nearly as who
             allow; a class of three rows or more is in every part as long as there is room,
             a smaller one first of all in train
 by group    groups are dealt whole, in random order, each to the part that is furthest
-            behind; sizes are as near as the groups allow
+            behind, the last ones to parts that are still empty; a part has at most the
+            largest group more than its size
 by time     train is before val, val before test; rows of one moment stay together, so a
-            part may end with a few rows more
+            part may end with a few rows more; the last two moments are never in train
 """
 
 from __future__ import annotations
 
+import heapq
 import math
 from fractions import Fraction
 
@@ -52,8 +54,8 @@ def deal(classes: NDArray[np.int32], val: float, test: float, seed: int) -> Part
     size = sizes(len(classes), val, test)
     counts = np.bincount(classes).astype(np.int64)
     least = (counts >= IN_ALL).astype(np.int64)
-    in_val = apportion(size["val"], counts, least, counts - 1 - least)
-    in_test = apportion(size["test"], counts, least, counts - 1 - in_val)
+    in_val = apportion(size["val"], counts, counts, least, counts - 1 - least)
+    in_test = apportion(size["test"], counts, counts - in_val, least, counts - 1 - in_val)
     order = _shuffled(len(classes), seed)
     order = order[np.argsort(classes[order], kind="stable")]  # shuffled within a class
     begin = np.cumsum(counts) - counts
@@ -66,25 +68,39 @@ def deal(classes: NDArray[np.int32], val: float, test: float, seed: int) -> Part
 
 
 def apportion(
-    size: int, counts: NDArray[np.int64], least: NDArray[np.int64], most: NDArray[np.int64]
+    size: int,
+    counts: NDArray[np.int64],
+    left: NDArray[np.int64],
+    least: NDArray[np.int64],
+    most: NDArray[np.int64],
 ) -> NDArray[np.int64]:
     """Return how many rows of each class a part of `size` rows gets.
 
-    counts: rows of each class, (classes,). Each class gets its share, rounded; then one row
-    at a time is given to the class furthest below its share, or taken from the one furthest
-    above, until the size is met. A class gets from `least` to `most` rows where that can be.
+    counts: rows of each class, (classes,); left: those that no other part has. Each class
+    gets its share, rounded down; then one row at a time is given to the class furthest below
+    its share, or taken from the one furthest above, until the size is met. A class gets from
+    `least` to `most` rows where that can be.
     """
     total = int(counts.sum())
     most = np.maximum(most, 0)
     given = np.clip(size * counts // total, np.minimum(least, most), most)
-    for floor, ceiling in ((least, most), (np.zeros_like(least), counts)):
-        while (lacking := size - int(given.sum())) != 0:
-            step = 1 if lacking > 0 else -1
-            free = given < ceiling if step > 0 else given > floor
-            if not free.any():
-                break
-            behind = step * (size * counts - given * total)
-            given[np.argmax(np.where(free, behind, np.iinfo(np.int64).min))] += step
+    for floor, ceiling in ((least, most), (np.zeros_like(least), left)):
+        lacking = size - int(given.sum())
+        step = 1 if lacking > 0 else -1
+        room = ceiling - given if step > 0 else given - floor
+        ahead = step * (given * total - size * counts)  # of the share; the least is next
+        queue = (
+            [(int(ahead[at]), at) for at in np.flatnonzero(room > 0).tolist()] if lacking else []
+        )
+        heapq.heapify(queue)
+        for _ in range(min(abs(lacking), int(room[room > 0].sum()))):
+            behind, at = queue[0]
+            given[at] += step
+            room[at] -= 1
+            if room[at]:
+                heapq.heapreplace(queue, (behind + total, at))
+            else:
+                heapq.heappop(queue)
     return given
 
 
@@ -97,11 +113,13 @@ def by_group(groups: NDArray[np.int32], val: float, test: float, seed: int) -> P
     counts = np.bincount(groups)
     part_of = np.empty(len(counts), dtype=np.int8)
     dealt, place = [0, 0, 0], 0
-    for group in _shuffled(len(counts), seed).tolist():
+    for at, group in enumerate(_shuffled(len(counts), seed).tolist()):
         rows = int(counts[group])
         place += rows
         behind = [size[part] * place - dealt[part] * len(groups) for part in range(len(PARTS))]
-        part_of[group] = behind.index(max(behind))
+        last = len(counts) - at <= dealt.count(0)  # each group that is left fills an empty part
+        open_to = [part for part in range(len(PARTS)) if not (last and dealt[part])]
+        part_of[group] = max(open_to, key=behind.__getitem__)
         dealt[part_of[group]] += rows
     if 0 in dealt:
         raise UserError(
@@ -117,22 +135,17 @@ def by_time(moments: NDArray[np.float64], val: float, test: float) -> Parts:
     moments: each row's time, float64 (rows,). UserError when a part stays empty.
     """
     size = sizes(len(moments), val, test)
-    order = np.argsort(moments, kind="stable")
-    sorted_moments = moments[order]
-    last_train = sorted_moments[size["train"] - 1]
-    begin_val = int(np.searchsorted(sorted_moments, last_train, side="right"))
-    at = max(size["train"] + size["val"], begin_val + 1) - 1
-    begin_test = len(moments)
-    if at < len(moments):
-        begin_test = int(np.searchsorted(sorted_moments, sorted_moments[at], side="right"))
-    if begin_test >= len(moments):
+    different, of_row, counts = np.unique(moments, return_inverse=True, return_counts=True)
+    if len(different) < len(PARTS):
         raise UserError(
             "preprocess.split.time: too few different times to put train before val before test; "
             "use another column"
         )
-    parts = np.zeros(len(moments), dtype=np.int8)
-    parts[order[begin_val:begin_test]] = 1
-    parts[order[begin_test:]] = 2
+    ends, last = np.cumsum(counts), len(different) - 1  # moments, counted from the first
+    last_train = min(int(np.searchsorted(ends, size["train"])), last - 2)
+    last_val = int(np.searchsorted(ends, size["train"] + size["val"]))
+    last_val = min(max(last_val, last_train + 1), last - 1)
+    parts: Parts = ((of_row > last_train).astype(np.int8) + (of_row > last_val)).astype(np.int8)
     return parts
 
 

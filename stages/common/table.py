@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import codecs
 import csv
+import io
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,13 +67,13 @@ class Table:
         )
         return cls(path, found, names, (*MISSING, *settings.missing_values))
 
-    def chunks(self, texts: Collection[str], size: int = CHUNK) -> Iterator[list[Cells]]:
-        """Yield the cells of every column, `size` rows at a time.
+    def chunks(self, texts: Collection[str], size: int | None = None) -> Iterator[list[Cells]]:
+        """Yield the cells of every column, `size` rows at a time, CHUNK if None.
 
         Columns of numbers are float64; those in `texts` and those with any other cell in
         the chunk are texts. Raises UserError for what is no table, naming the line.
         """
-        for frame in self._frames(texts, size):
+        for frame in self._frames(texts, size or CHUNK):
             yield [cells.of(frame[name], self.missing, self.dialect.decimal) for name in frame]
 
     def spool(self, folder: Path, most: int | None = None) -> Spool:
@@ -99,14 +100,14 @@ class Table:
 
     def _frames(self, texts: Collection[str], size: int) -> Iterator[pd.DataFrame]:
         rows, checked = 0, False
+        above = self.dialect.title_lines + self.dialect.header  # rows; blank lines are none
         try:
             with open(self.path, "rb") as stream:
                 frames = pd.read_csv(
                     _Bytes(self.path, stream, self.dialect.encoding),  # type: ignore[call-overload]
                     sep=self.dialect.separator,
                     decimal=self.dialect.decimal,
-                    header=self.dialect.title_lines if self.dialect.header else None,
-                    skiprows=0 if self.dialect.header else self.dialect.title_lines,
+                    header=above - 1 if above else None,
                     names=list(self.names),
                     index_col=False,
                     dtype=dict.fromkeys(texts, object),
@@ -123,6 +124,7 @@ class Table:
                     rows += len(frame)
                     yield _exact(frame)
         except pd.errors.ParserError as error:
+            dialect.check_widths(self.path, self.dialect, self.names)  # pandas may miscount lines
             reason = str(error).removeprefix("Error tokenizing data. C error: ").strip()
             raise UserError(
                 f"{self.path}: not a table: {reason}; mend that line or preprocess.separator"
@@ -150,22 +152,28 @@ class _Bytes:
 
     def __init__(self, path: Path, stream: Any, encoding: str) -> None:
         self._path, self._stream, self._encoding = path, stream, encoding
-        self._decoder = codecs.getincrementaldecoder(encoding)()
-        self._lines = 0
+        decoder: Any = codecs.getincrementaldecoder(encoding)()
+        self._decoder = io.IncrementalNewlineDecoder(decoder, translate=True)
+        self._line = 1
 
     def read(self, size: int = -1) -> bytes:
         data: bytes = self._stream.read(size)
+        state = self._decoder.getstate()
         try:
             text = self._decoder.decode(data, final=not data)
         except UnicodeDecodeError as error:
-            line = self._lines + data[: error.start].count(b"\n") + 1
+            self._decoder.setstate(state)
+            after = len(error.object) - error.start  # bytes from the bad one on
+            lines = self._decoder.decode(data[:-after]).count("\n")
+            lines += self._decoder.getstate()[1] & 1  # a CR that may be followed by LF
             raise UserError(
-                f"{self._path}, line {line}: not {self._encoding} text; save the table as UTF-8 or "
-                "set preprocess.encoding, for example to cp1252"
+                f"{self._path}, line {self._line + lines}: not {self._encoding} text; save the "
+                "table as UTF-8 or set preprocess.encoding, for example to cp1252"
             ) from error
         if b"\0" in data and "\0" in text:
-            raise UserError(f"{self._path}: not a text file; save the table as CSV")
-        self._lines += data.count(b"\n")
+            line = self._line + text[: text.index("\0")].count("\n")
+            raise UserError(f"{self._path}, line {line}: not text; save the table as CSV")
+        self._line += text.count("\n")
         return data if self._encoding.startswith("utf-8") else text.encode()
 
     def __iter__(self) -> Iterator[bytes]:
