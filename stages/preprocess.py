@@ -15,13 +15,13 @@ def preprocess(settings: Settings, paths: Declared) -> None:
     """Write the encoded parts of both tables, the schema, what the audit found, the sizes."""
     from stages.common import dataset, files, inspection
 
-    folder = paths("schema.json").parent
-    source = dataset.read(settings.preprocess, folder)
-    second = dataset.read_second(settings.preprocess, settings.finetune.csv, source.schema, folder)
+    chosen, folder = settings.preprocess, paths("schema.json").parent
+    source = dataset.read(chosen, folder)
+    second = dataset.read_second(chosen, settings.finetune.csv, source.schema, folder)
     tables = {"source": source, "target": second or source.empty()}
     inspected = []
     for name, table in tables.items():
-        inspector = inspection.Inspector(name, table, settings.preprocess.audit)
+        inspector = inspection.Inspector(name, table, chosen.audit)
         places = {part: paths(f"{name}/{part}.pt") for part in table.sizes()}
         table.save(places, inspector.add)
         if table is source or second:

@@ -28,7 +28,7 @@ Columns = Mapping[str, Sequence[str | None]]
 def chunks_of(rows: int) -> Iterator[None]:
     """Let tables be read that many rows at a time."""
     with (
-        mock.patch.object(table.Table.chunks, "__defaults__", (rows,)),
+        mock.patch.object(table, "CHUNK", rows),
         mock.patch.object(table, "FIRST", rows),
     ):
         yield

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pytest
 import torch
 
@@ -17,27 +16,23 @@ from stages.common import files, initialize
 from stages.common.checkpoint import FORMAT, Checkpoint, read_schema
 from stages.common.errors import UserError
 from stages.common.network import MODULES, Stack
-from stages.common.schema import Schema, fit
-from stages.common.table import Columns
+from stages.common.schema import Schema
+from tests.columns import fit
 
 X = torch.randn(6, 5, generator=torch.Generator().manual_seed(0))
 
 
 def schema(classes: int = 3) -> Schema:
-    """5 encoded columns: a number and its indicator, two levels and the unknown one."""
+    """5 encoded columns: a number and its indicator, two levels and the other one."""
     rows = 4 * classes
-    table = pd.DataFrame(
+    return fit(
         {
             "id": ["1"] * rows,
             "ph": [None, *(str(7 + row / 3) for row in range(rows - 1))],
             "Größe": ["klein", "groß"] * (rows // 2),
             "class": [f"c{row % classes}" for row in range(rows)],
-        },
-        dtype="str",
+        }
     )
-    columns = Columns(features=("id", "ph", "Größe"), target="class", left_out=())
-    positions = {name: position for position, name in enumerate(table.columns)}
-    return fit(table, columns, positions, "auto", "fill", "standard")
 
 
 def build(activation: str = "leaky_relu", hidden: tuple[int, ...] = (4,)) -> Checkpoint:

@@ -61,17 +61,25 @@ RANGES: dict[str, tuple[list[Any], list[Any]]] = {
     "arithmetic": (["portable", "fast"], ["exact", "Fast", "", True, None]),
     "device": (["auto", "cpu", "cuda"], ["gpu", "cuda:0", 0, None]),
     "preprocess.csv": (CSV[0], [*CSV[1], ""]),
+    "preprocess.encoding": (["auto", "utf-8", "cp1252"], ["", 8, None]),
+    "preprocess.decimal": (["auto", ".", ","], ["", ";", "point", None]),
+    "preprocess.header": (["auto", "first", "none"], ["", True, 0, None]),
+    "preprocess.missing_values": ([[], ["unknown", "-999"]], ["unknown", [-999], None]),
+    "preprocess.categorical": ([[], ["code", 3, -1]], ["code", [1.5], [None], None]),
+    "preprocess.split.group": (["", "patient"], [0, None]),
+    "preprocess.split.time": (["", "day"], [0, None]),
+    "preprocess.audit": (["warn", "stop", "off"], ["", False, None]),
     "preprocess.separator": ([",", ";", "\t", "|", "auto"], ["", ",,", 1, None]),
     "preprocess.features": (
-        ["1:-1", ":", "2:", ":-3", "-5:-1", ["a"], [0, "b", -1]],
-        ["", "1", "a:b", "1:2:3", "1;2", " 1:2", [], [1.5], [None], 3, None],
+        ["1:-1", ":", "2:", ":-3", "-5:-1", "a:b", "a:", ["a"], [0, "b", -1, "2:5", "a:b"]],
+        ["", "1", "1:2:3", "1;2", "a", [], [1.5], [None], 3, None],
     ),
     "preprocess.target": ([-1, 0, 7, "digit", "1"], [1.5, True, ["a"], None]),
     "preprocess.task": (["auto", "classification", "regression"], ["class", None]),
     "preprocess.split.stratify": TRUTH,
     "preprocess.split.column": (["", "part"], [0, None]),
     "preprocess.missing": (["fill", "drop", "error"], ["median", None]),
-    "preprocess.scale": (["standard", "minmax", "none"], ["None", None]),
+    "preprocess.scale": (["standard", "robust", "quantile", "minmax", "none"], ["None", None]),
     "preprocess.seed": SEED,
     "model.hidden": ([[], [1], [8, 4], [2] * 20], [[0], [8, -1], [8.0], ["8"], [True], 8, None]),
     "model.activation": (
@@ -202,9 +210,22 @@ def test_bounds_of_uniform_weights_are_ordered():
     )
 
 
-@pytest.mark.parametrize("value", ["-:", "-:-1"])
-def test_a_slice_of_a_minus_alone_is_refused(value):
-    assert "is no slice" in reason({"preprocess.features": value})
+@pytest.mark.parametrize(
+    ("rules", "named"),
+    [
+        ({"group": "a", "time": "b"}, "group and time"),
+        ({"time": "a", "column": "b"}, "time and column"),
+        ({"group": "a", "time": "b", "column": "c"}, "group and time and column"),
+    ],
+)
+def test_one_rule_deals_the_rows(rules, named):
+    changes = {f"preprocess.split.{key}": value for key, value in rules.items()}
+    assert f"{named} cannot both deal the rows" in reason(changes)
+
+
+def test_the_parts_that_a_column_names_may_be_checked_for_groups():
+    found = valid({"preprocess.split.group": "a", "preprocess.split.column": "b"})
+    assert (found.preprocess.split.group, found.preprocess.split.column) == ("a", "b")
 
 
 # the search space

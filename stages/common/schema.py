@@ -37,9 +37,9 @@ class Numeric(BaseModel):
     scale: float
     low: float | None  # None: not held
     high: float | None
-    knots: list[float]  # empty: not used
-    scores: list[float]
-    date_format: str  # empty: no date
+    knots: list[float] = []  # empty: not used
+    scores: list[float] = []
+    date_format: str = ""  # empty: no date
     fill: float  # the training median, unscaled
     indicator: bool
 

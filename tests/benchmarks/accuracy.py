@@ -6,6 +6,8 @@ The settings were chosen by validation figures of other split seeds (100 and up)
 from __future__ import annotations
 
 import statistics
+import tempfile
+from pathlib import Path
 
 import stages  # noqa: F401  isort: skip
 from stages.common import dataset, ensemble, params, training
@@ -19,8 +21,9 @@ def main() -> None:
     tested, validated, linear = [], [], []
     print("seed   validation   test   linear model, test")
     for seed in SEEDS:
-        built = dataset.build(settings.preprocess.model_copy(update={"seed": seed}))
-        rows, val, test = (built.parts[part] for part in ("train", "val", "test"))
+        chosen = settings.preprocess.model_copy(update={"seed": seed})
+        built = dataset.read(chosen, Path(tempfile.gettempdir()))
+        rows, val, test = (built.partition(part) for part in ("train", "val", "test"))
         schema, recipe = built.schema, settings.train.model_copy(update={"seed": seed})
         base = ensemble.train(schema, rows, val, settings.model, recipe).fitted.stack
         plain = ensemble.train_linear(schema, rows, val, settings.model, recipe).fitted.stack

@@ -42,8 +42,8 @@ def stage_seconds(folder: Path) -> dict[tuple[str, str], float]:
 
 def training_seconds(settings: Settings, saves: Saves | None) -> float:
     """Return the seconds of training the base model, with or without resume states."""
-    built = dataset.build(settings.preprocess)
-    rows, val = built.parts["train"], built.parts["val"]
+    built = dataset.read(settings.preprocess, Path(tempfile.gettempdir()))
+    rows, val = built.partition("train"), built.partition("val")
     slot = saves.slot("base") if saves else None
     start = time.perf_counter()
     ensemble.train(built.schema, rows, val, settings.model, settings.train, slot)

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import itertools
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import stages  # noqa: F401  isort: skip
 import torch
@@ -74,7 +76,8 @@ def main() -> None:
         taken = seconds(lambda command=command: subprocess.run(command, check=True))  # type: ignore[misc]
         print(f"dvc repro, {name}: {taken:.1f} s")
     settings = params.load()
-    rows = dataset.build(settings.preprocess).parts["train"]
+    built = dataset.read(settings.preprocess, Path(tempfile.gettempdir()))
+    rows = built.partition("train")
     widths = [rows.features.shape[1], *settings.model.hidden, 10]
     one = EPOCHS / seconds(lambda: loop(settings, rows, widths))
     print(f"PyTorch loop, one network after another: {one:.0f} network-epochs/s")

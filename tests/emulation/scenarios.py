@@ -64,7 +64,7 @@ CREATURES = Project(  # every kind of column and activation, both optimizers, a 
 LINE = Project(  # widths of 1, one network alone, early stops, divergence, a regression
     "line",
     {
-        "preprocess": {"csv": "data/raw/a.csv", "features": ":-1", "scale": "minmax"},
+        "preprocess": {"csv": "data/raw/a.csv", "features": ":-1", "scale": "quantile"},
         "model": {"hidden": [4, 1], "activation": "gelu", "dropout": 0.0},
         "train": {
             "members": 1,

@@ -10,14 +10,15 @@ GAP = 0.1  # share of the cells without a value
 
 
 def creatures(rows: int, seed: int, kinds: Sequence[str]) -> str:
-    """Return a table of classes with numbers, levels, truth values, gaps and a constant."""
+    """Return a table of classes with numbers, dates, levels, truth, gaps and a constant."""
     draw = random.Random(seed).random
-    lines = ["id,size,weight,colour,wild,alive,kind"]
+    lines = ["id,size,weight,born,colour,wild,alive,kind"]
     for row in range(rows):
         kind = int(draw() * len(kinds))
         cells = (
             f"{2 * kind + draw():.3f}",
             f"{draw() - kind:.2f}",
+            f"2024-0{1 + int(9 * draw())}-1{int(9 * draw())}",
             COLOURS[(kind + (draw() < GAP)) % len(COLOURS)],
             "yes" if draw() < 0.5 else "no",
         )
