@@ -10,14 +10,24 @@ graph        the files that dvc.yaml lets a stage read and write
 inputs       what a stage is made from: did it change, its fingerprint
 outputs      the outputs of a run, put in place together
 resume       what a killed run leaves for the next one
-table        a CSV file as text columns; slices resolved to column names
+names        names of columns and classes in a message
+cells        the cells of one column: numbers, truth values, dates, texts
+spool        the columns of a table on disk, one column or chunk of rows at a time
+dialect      how a CSV file is written
+table        a CSV file as chunks of cells; slices resolved to column names
 streams      named, independent random streams
 split        rows dealt to train, val and test
-cells        text cells read as numbers
-schema       column statistics and classes of the training rows
-encoding     rows of text cells encoded as tensors with a schema
+dealing      which rule of the split deals the rows, and on which column
+schema       what encodes a row: column statistics and classes of the training rows
+fitting      the schema fitted to the training rows
+encoding     rows of cells encoded as numbers with a schema
+tensorfile   a file of tensors that is filled a few rows at a time
 partition    the encoded rows of one part, on disk and in memory
 dataset      a table from CSV file to encoded parts
+audit        what makes figures dishonest: leaks, ids, groups, drift
+duplicates   rows that repeat others
+inspection   the audit of one table, and when it stops the stage
+description  a CSV file in words, for a person who brings one
 network      a stack of K multilayer perceptrons of one shape
 initialize   starting weights of a stack
 checkpoint   a stack with everything needed to use it, in one file
@@ -31,7 +41,9 @@ health       saturated and dead units, gradient norms, activation spread
 ensemble     the members of the base model, and their figures in words
 parity       the engine against plain PyTorch, on one batch
 gate         overfit one batch, or say why it cannot be done
+tally        figures of predictions that come in batches
 evaluation   figures of a finished stack on one part, with intervals
+answering    answers for the rows of a new table, a chunk at a time
 intervals    95 % intervals
 arms         ways to learn a second table: freeze depths, from-scratch controls
 transfer     all arms trained in one stack, and what transfer gained
