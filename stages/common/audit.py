@@ -58,7 +58,8 @@ class _Column:
         self.name, self.values, self.missing = cells.name, cells.values, cells.missing
         self.number = cells.texts is None
         values = cells.values if self.number else np.where(self.missing, 2**31 - 1, cells.values)
-        distinct, self.place = np.unique(values, return_inverse=True)  # all NaN as one, the last
+        distinct = np.unique(values)  # all NaN as one, the last
+        self.place = np.searchsorted(distinct, values)
         self.levels = len(distinct)
         self.known = self.levels - bool(self.missing.any())  # distinct values that are no gap
         numbers = distinct[: self.known]

@@ -52,9 +52,9 @@ class Cells:
         if self.texts is not None:
             return self
         known = ~self.missing
-        distinct, places = np.unique(self.values[known], return_inverse=True)
+        distinct = np.unique(self.values[known])
         values = np.full(len(self), -1, dtype=np.int32)
-        values[known] = places
+        values[known] = np.searchsorted(distinct, self.values[known])
         return Cells(self.name, values, tuple(map(written, distinct.tolist())), self.start)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from stages.common.errors import UserError
 
 HEADER = ("table", "check", "column", "strength", "finding", "remedy")
 MOST_EXAMINED = 100_000  # rows in which single columns are examined, evenly spaced
+MOST_COMPARED = 1_000_000  # rows, about, in which repeats are looked for, chosen by content
 PREFIX = {"source": "", "target": "second_"}  # of the figures of a table
 
 
@@ -33,16 +34,26 @@ class Inspector:
     def add(self, rows: Rows) -> None:
         """Keep what finds rows that are alike: hashes, target and part of a chunk of rows."""
         if self.policy != "off":
-            exact = duplicates.row_hashes(rows.features)
-            near = duplicates.near_hashes(rows.features)
-            self._seen.append((exact, near, rows.target, rows.part))
+            hashes = duplicates.row_hashes(rows.features)
+            chosen = hashes % np.uint64(self._share()) == 0  # rows that are equal stay together
+            near = duplicates.near_hashes(rows.features[chosen])
+            self._seen.append((hashes[chosen], near, rows.target[chosen], rows.part[chosen]))
+
+    def _share(self) -> int:
+        """Return of how many rows one is compared with others."""
+        return -(-int((self.table.parts >= 0).sum()) // MOST_COMPARED)
 
     def inspect(self) -> Inspector:
         """Find and print what is wrong; UserError when the policy is to stop at it."""
         if self.policy == "off":
             return self
         marks = [np.concatenate(each) for each in zip(*self._seen, strict=True)]
-        self.findings = [*self._examine(), *duplicates.findings(*marks)]
+        self._seen.clear()
+        repeats = duplicates.findings(*marks)
+        if self._share() > 1:
+            part = f" (among {len(marks[0])} rows that were compared)"
+            repeats = [replace(each, message=each.message + part) for each in repeats]
+        self.findings = [*self._examine(), *repeats]
         csv = self.table.csv
         if self.findings and self.policy == "stop":
             first = self.findings[0]

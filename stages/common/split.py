@@ -135,7 +135,8 @@ def by_time(moments: NDArray[np.float64], val: float, test: float) -> Parts:
     moments: each row's time, float64 (rows,). UserError when a part stays empty.
     """
     size = sizes(len(moments), val, test)
-    different, of_row, counts = np.unique(moments, return_inverse=True, return_counts=True)
+    different, counts = np.unique(moments, return_counts=True)
+    of_row = np.searchsorted(different, moments)
     if len(different) < len(PARTS):
         raise UserError(
             "preprocess.split.time: too few different times to put train before val before test; "
