@@ -118,9 +118,12 @@ def read(cells: Cells, kind: str, form: str) -> NDArray[np.float64]:
 
 def numbers(cells: Cells) -> NDArray[np.float64]:
     """Return float64 (rows,), NaN without a value; UserError names the first that is no number."""
-    values = cells.values if cells.texts is None else _spread(cells, parsed(cells.texts))
-    _check(cells, np.isnan(values), "a number")
-    _check(cells, ~(np.abs(values) <= LARGEST), "a number that float32 holds")
+    if cells.texts is None:
+        values = cells.values
+    else:
+        values = _spread(cells, parsed(cells.texts))
+        _check(cells, np.isnan(values), "a number")
+    _check(cells, np.abs(values) > LARGEST, "a number that float32 holds")
     return values
 
 
@@ -177,6 +180,8 @@ def _spread(cells: Cells, of_texts: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _check(cells: Cells, bad: NDArray[np.bool_], kind: str) -> None:
     """Raise UserError that names the first bad cell that has a value."""
+    if not bad.any():
+        return
     rows = np.flatnonzero(bad & ~cells.missing)
     if not len(rows):
         return

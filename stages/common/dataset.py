@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from stages.common import dealing, encoding, fitting, split, tensorfile
+from stages.common.ahead import ahead
 from stages.common.cells import Cells
 from stages.common.errors import UserError, located
 from stages.common.names import listed
@@ -72,7 +73,7 @@ class Dataset:
                 stack.enter_context(tensorfile.writing(places[name], self._shapes(count)))
                 for name, count in self.sizes().items()
             ]
-            for rows in self.rows():
+            for rows in ahead(self.rows()):
                 watch(rows)
                 for at, file in enumerate(files):
                     of_part = rows.part == at

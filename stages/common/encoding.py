@@ -67,13 +67,15 @@ def _numbers(block: Cells, column: Numeric, part: NDArray[np.float32]) -> None:
     """Set each row's scaled number, and a one where it is missing."""
     values = cells.read(block, column.kind, column.date_format)
     missing = np.isnan(values)
-    values = np.where(missing, column.fill, values)
+    if missing.any():
+        values = np.where(missing, column.fill, values)
     if column.knots:
         values = np.interp(values, column.knots, column.scores)
     with np.errstate(over="ignore"):  # an infinite value is held
-        values = (values - column.shift) / column.scale
+        values = values - column.shift
+        values /= column.scale
     if column.low is not None or column.high is not None:
-        values = np.clip(values, column.low, column.high)
+        np.clip(values, column.low, column.high, out=values)
     part[:, 0] = values
     if column.indicator:
         part[:, 1] = missing

@@ -174,7 +174,8 @@ def _fit_numbers(
     gaps = len(found) < len(values)
     if not gaps and bool((found == found[0]).all()):
         return Dropped(name=name, position=position, reason=CONSTANT)
-    found.sort()
+    if scale in ("robust", "quantile"):
+        found.sort()
     scale = "none" if kind == "boolean" else scale
     shift, unit = _scaling(found, scale)
     knots, scores = _knots(found) if scale == "quantile" else ([], [])
@@ -196,13 +197,13 @@ def _fit_numbers(
 
 
 def _scaling(values: Numbers, scale: Scale) -> tuple[float, float]:
-    """Return shift and scale of sorted values; a column that does not vary is not scaled."""
+    """Return shift and scale; a column that does not vary is not scaled. robust: sorted values."""
     if scale in ("none", "quantile"):
         return 0.0, 1.0
     if (values == values[0]).all():  # their mean may be off by a last digit
         return float(values[0]), 1.0
     if scale == "minmax":
-        shift, unit = float(values[0]), float(values[-1] - values[0])
+        shift, unit = float(values.min()), float(values.max() - values.min())
     elif scale == "robust":
         quarter = len(values) // 4
         shift, unit = float(np.median(values)), float(values[-1 - quarter] - values[quarter])

@@ -16,6 +16,7 @@ from typing import Any
 import pandas as pd
 
 from stages.common import cells, dialect
+from stages.common.ahead import ahead
 from stages.common.cells import Cells
 from stages.common.dialect import Dialect
 from stages.common.errors import UserError
@@ -88,7 +89,7 @@ class Table:
             break
         while True:
             spool, odd = Spool(self.names, folder), set()
-            for chunk in self.chunks(texts):
+            for chunk in ahead(self.chunks(texts)):
                 odd |= {column.name for column in chunk if column.texts is not None} - texts
                 if not odd:
                     spool.append(chunk)
