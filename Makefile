@@ -32,10 +32,11 @@ format: $(DEV)/installed  ## put the code into the one format
 	$(DEV)/bin/python -m ruff check --fix .
 
 .PHONY: bench
-bench: $(DEV)/installed  ## accuracy over 20 split seeds; time of the pipeline, of a stack, of the promises
+bench: $(DEV)/installed  ## accuracy over 20 split seeds; time of pipeline, stack, promises; large tables
 	$(DEV)/bin/python -m tests.benchmarks.accuracy
 	$(DEV)/bin/python -m tests.benchmarks.duration
 	$(DEV)/bin/python -m tests.benchmarks.arithmetic
+	$(DEV)/bin/python -m tests.benchmarks.preprocessing
 
 .PHONY: chaos
 chaos: $(DEV)/installed  ## kill the pipeline at 200 random instants; it must end with the same bytes
