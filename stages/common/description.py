@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
 import tempfile
@@ -184,7 +183,11 @@ def _written(value: str | list[str]) -> str:
                 return text
         except YAMLError:
             continue
-    return json.dumps(value)
+    plain = (
+        char if char.isprintable() and char not in '"\\' else f"\\U{ord(char):08x}"
+        for char in value
+    )
+    return f'"{"".join(plain)}"'
 
 
 def _given(value: str | list[str]) -> str:
