@@ -46,6 +46,13 @@ class Finding:
     message: str
     remedy: str
 
+    @property
+    def line(self) -> str:
+        """What was found, where, and what to do about it."""
+        what = "classes of" if self.check in ("class missing", "tiny classes") else "column"
+        place = f"{what} '{self.column}': " if self.column else ""
+        return f"{place}{self.message}; {self.remedy}"
+
 
 class _Column:
     """A column as places among its distinct values.

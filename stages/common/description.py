@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 import tempfile
 from collections.abc import Iterator, Sequence
+from datetime import date
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from stages.common import audit, cells, fitting
+from stages.common.audit import Finding
 from stages.common.errors import UserError
-from stages.common.names import listed
+from stages.common.names import SHOWN, listed
 from stages.common.schema import Category, Dropped, Numeric
 from stages.common.settings import RAW, Preprocess
 from stages.common.spool import Spool
@@ -19,6 +26,8 @@ from stages.common.table import Table, pick
 MOST_ROWS = 500_000  # of a long file
 EXAMINED = 20_000  # rows in which leaks and ids are looked for
 TARGETS = ("target", "label", "class", "y")  # names that say so themselves
+NO_FEATURES = ("id", "target copy", "monotone copy")  # checks whose columns are not proposed
+GAPS = {"drop": "; a row with a gap is left out", "error": "; a gap is an error"}
 
 
 def describe(settings: Preprocess, target: str | None) -> Iterator[str]:
@@ -29,13 +38,24 @@ def describe(settings: Preprocess, target: str | None) -> Iterator[str]:
     table = Table.open(Path(settings.csv), settings)
     with tempfile.TemporaryDirectory() as folder:
         spool = table.spool(Path(folder), MOST_ROWS)
-    wanted = pick(table.names, target or _guessed(table.names), "--target")
+        wanted = _guessed(table.names) if target is None else target
+        wanted = pick(table.names, wanted, "--target")
+        what = {name: _told(spool, name, wanted, settings) for name in table.names}
+        unfit = {name for name in what if what[name].startswith("to mend: ")}
+        found = [] if wanted in unfit else _findings(spool, wanted, settings)
     yield _opening(table, spool)
-    yield from _columns(spool, wanted, settings)
-    found, ids = _findings(spool, wanted)
-    yield from found
+    yield from _columns(spool, what)
+    if target is None:
+        yield f"The target '{wanted}' is guessed; name another one with --target."
+    yield from (f"look at: {each.line}" for each in found if each.check != "constant")
     yield ""
-    yield from _proposal(table, wanted, ids)
+    if wanted in unfit:
+        yield f"Nothing to propose: mend the target '{wanted}', or name another one with --target."
+        return
+    unfit |= {each.column for each in found if each.check in NO_FEATURES}
+    split = settings.split
+    unfit |= {wanted, split.column, split.group, split.time}
+    yield from _proposal(table, wanted, [name for name in table.names if name not in unfit])
 
 
 def _guessed(names: Sequence[str]) -> str:
@@ -54,79 +74,125 @@ def _opening(table: Table, spool: Spool) -> str:
     )
 
 
-def _columns(spool: Spool, target: str, settings: Preprocess) -> Iterator[str]:
+def _columns(spool: Spool, what: dict[str, str]) -> Iterator[str]:
     """Yield a line per column: position, name, cells without a value, what is done with it."""
-    every = np.ones(len(spool), dtype=np.bool_)
-    width = min(40, max(len(name) for name in spool.names))
+    shown = [name if name.isprintable() else repr(name) for name in spool.names]
+    width = min(40, max(map(len, ["column", *shown])))
     yield f"{'':>4}  {'column':{width}}  {'missing':>8}  what it is"
-    for position, name in enumerate(spool.names):
-        missing = sum(int(block.missing.sum()) for block in spool.blocks(name))
-        try:
-            if name == target:
-                what = _target(spool, name, settings)
-            else:
-                what = _what(fitting.fit_column(spool, name, every, settings.scale, False))
-        except UserError as error:
-            what = f"to mend: {error}"
-        yield f"{position:4}  {name:{width}}  {missing:8}  {what}"
+    for position, (name, told) in enumerate(zip(shown, what.values(), strict=True)):
+        missing = int(_gaps(spool, spool.names[position]).sum())
+        yield f"{position:4}  {name:{width}}  {missing:8}  {told}"
+
+
+def _gaps(spool: Spool, name: str) -> NDArray[np.bool_]:
+    return np.concatenate([block.missing for block in spool.blocks(name)])
+
+
+def _told(spool: Spool, name: str, target: str, settings: Preprocess) -> str:
+    """Return what is done with a column, or `to mend: ` and why it cannot be read."""
+    gaps = _gaps(spool, name)
+    try:
+        if name == target:
+            return _target(spool, name, ~gaps, settings)
+        rows = np.ones_like(gaps) if settings.missing == "fill" else ~gaps
+        leveled = name in settings.categorical
+        column = fitting.fit_column(spool, name, rows, settings.scale, leveled)
+    except UserError as error:
+        return f"to mend: {' '.join(str(error).split())}"
+    return _what(column) + (GAPS.get(settings.missing, "") if gaps.any() else "")
 
 
 def _what(column: Numeric | Category | Dropped) -> str:
     if isinstance(column, Dropped):
-        return f"dropped: {column.reason}"
+        return f"dropped: {column.reason.replace('training ', '')}"  # here all rows are
     if isinstance(column, Category):
         return f"category: {len(column.levels)} levels, {listed(column.levels)}"
+    gaps = "; gaps take the median, and a column of their own marks them"
+    gaps = gaps if column.indicator else ""
     if column.kind == "date":
-        form = "2024-12-31" if column.date_format == cells.ISO else column.date_format
-        return f"date, written as {form}"
-    gaps = ", which fills the gaps, and a column marks them" if column.indicator else ""
-    return f"{column.kind}, median {column.fill:g}{gaps}"
+        form = "%Y-%m-%d" if column.date_format == cells.ISO else column.date_format
+        return f"date, written as {date(2024, 12, 31).strftime(form)}{gaps}"
+    median = f", median {column.fill:g}" if column.kind == "numeric" else ""
+    return f"{column.kind}{median}{gaps}"
 
 
-def _target(spool: Spool, name: str, settings: Preprocess) -> str:
-    known = ~np.concatenate([block.missing for block in spool.blocks(name)])
+def _target(spool: Spool, name: str, known: NDArray[np.bool_], settings: Preprocess) -> str:
+    if not known.any():
+        raise UserError(f"target '{name}': no row has a value")
     task = fitting.detect_task(spool.blocks(name), settings.task)
     found = fitting.fit_target(spool, name, known, task)
     if task == "regression":
-        return f"target: a number, mean {found.shift:g}, deviation {found.scale:g}"
+        return f"target: a number, mean {found.shift:g}, standard deviation {found.scale:g}"
     counts = dict(zip(found.classes, found.counts, strict=True))
-    return f"target: {len(counts)} classes, rows: " + ", ".join(
-        f"{label} {count}" for label, count in list(counts.items())[:8]
-    )
+    rows = ", ".join(f"'{label}' ({count})" for label, count in list(counts.items())[:SHOWN])
+    more = ", ..." if len(counts) > SHOWN else ""
+    amounts = len(counts) > 2 and bool(np.isfinite(cells.parsed(found.classes)).all())
+    hint = "; if they are amounts, set preprocess.task to regression" if amounts else ""
+    return f"target: {len(counts)} classes (and rows): {rows}{more}{hint}"
 
 
-def _findings(spool: Spool, target: str) -> tuple[list[str], set[str]]:
-    """Return a line per finding that needs no split, and the columns that are ids."""
+def _findings(spool: Spool, target: str, settings: Preprocess) -> list[Finding]:
+    """Return what is wrong in a sample of the rows that needs no split to be seen."""
     rows = np.zeros(len(spool), dtype=np.bool_)
     rows[:: -(-len(spool) // EXAMINED)] = True
-    rows &= ~np.concatenate([block.missing for block in spool.blocks(target)])
+    rows &= ~_gaps(spool, target)
     answers = spool.column(target, rows)
-    if fitting.detect_task([answers], "auto") == "classification":
+    if fitting.detect_task(spool.blocks(target), settings.task) == "classification":
         answers = answers.as_texts()
     features = [spool.column(name, rows) for name in spool.names if name != target]
-    parts = np.zeros(len(answers), dtype=np.int8)
-    found = audit.examine(features, [], answers, parts)
-    lines = [f"look at: {each.message}; {each.remedy}" for each in found]
-    return lines, {each.column for each in found if each.check == "id"}
+    return audit.examine(features, [], answers, np.zeros(len(answers), dtype=np.int8))
 
 
-def _proposal(table: Table, target: str, ids: set[str]) -> Iterator[str]:
+def _proposal(table: Table, target: str, chosen: Sequence[str]) -> Iterator[str]:
     """Yield the lines for params.yaml, and the command that tries them."""
-    chosen = [name for name in table.names if name != target and name not in ids]
-    place = [table.names.index(name) for name in chosen]
-    features = "[" + ", ".join(chosen) + "]"
-    if chosen and place == list(range(place[0], place[-1] + 1)):
-        end = place[-1] + 1 - len(table.names)
-        features = f"{place[0]}:{end or ''}"
-    csv = f"{RAW}/{table.path.name}"
+    if not chosen:
+        yield "Nothing to propose: no column is left to predict the target from."
+        return
+    features, csv = _features(table.names, chosen), f"{RAW}/{table.path.name}"
     copy = "" if table.path.as_posix() == csv else f"copy the file to {RAW} and "
     yield f"To use it, {copy}set in params.yaml:"
-    yield f"  preprocess.csv: {csv}"
-    yield f"  preprocess.features: {features}"
-    yield f"  preprocess.target: {target}"
-    yield "  finetune.csv: ''"
-    yield "or try it without changing a file, after `git add` of the table:"
-    yield (
-        f"  dvc exp run --temp -S preprocess.csv={csv} -S 'preprocess.features={features}' "
-        f"-S 'preprocess.target={target}' -S finetune.csv="
+    yield "  preprocess:"
+    yield f"    csv: {_written(csv)}"
+    yield f"    features: {_written(features)}"
+    yield f"    target: {_written(target)}"
+    yield "  finetune:"
+    yield "    csv: ''  # no second table"
+    texts = [csv, target, *features]
+    if any("$" in text or "\\" in text or not text.isprintable() for text in texts):
+        return  # the command line would read such a text in another way
+    values = {"csv": csv, "features": features, "target": target}
+    pairs = [shlex.quote(f"preprocess.{key}={_given(value)}") for key, value in values.items()]
+    yield f"or try it with params.yaml left alone, after `git add {shlex.quote(csv)}`:"
+    yield "  dvc exp run --temp " + "".join(f"-S {pair} " for pair in pairs) + "-S finetune.csv="
+
+
+def _features(names: Sequence[str], chosen: Sequence[str]) -> str | list[str]:
+    """Return neighbouring columns as a slice, others as a list of names."""
+    first, end = names.index(chosen[0]), names.index(chosen[-1]) + 1
+    piece = f"{first}:{end - len(names) or ''}"
+    return list(chosen) if end - first > len(chosen) or piece in names else piece
+
+
+def _written(value: str | list[str]) -> str:
+    """Return a value as params.yaml has it; texts are quoted where YAML needs it."""
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_written, value)) + "]"
+    for text in (value, "'" + value.replace("'", "''") + "'"):
+        try:
+            if YAML(typ="safe").load(f"- {text}\n- [{text}]") == [value, [value]]:
+                return text
+        except YAMLError:
+            continue
+    plain = (
+        char if char.isprintable() and char not in '"\\' else f"\\U{ord(char):08x}"
+        for char in value
     )
+    return f'"{"".join(plain)}"'
+
+
+def _given(value: str | list[str]) -> str:
+    """Return a value as `dvc exp run -S` takes it, whose syntax is Hydra's."""
+    if isinstance(value, list):
+        return "[" + ",".join(map(_given, value)) + "]"
+    plain = re.fullmatch(r"[A-Za-z][\w./-]*|\d+:(-\d+)?", value, re.ASCII)
+    return value if plain and _written(value) == value else "'" + value.replace("'", "\\'") + "'"

@@ -57,12 +57,12 @@ class Inspector:
         csv = self.table.csv
         if self.findings and self.policy == "stop":
             first = self.findings[0]
-            more = f" (and {len(self.findings) - 1} more)" if len(self.findings) > 1 else ""
-            raise UserError(
-                f"{csv}: {first.message}{more}; {first.remedy}, or set preprocess.audit to warn"
+            more = (
+                f" (and {len(self.findings) - 1} more findings)" if len(self.findings) > 1 else ""
             )
+            raise UserError(f"{csv}: {first.line}, or set preprocess.audit to warn{more}")
         for finding in self.findings:
-            print(f"{csv}: {finding.message}; {finding.remedy}")
+            print(f"{csv}: {finding.line}")
         return self
 
     def _examine(self) -> list[Finding]:
