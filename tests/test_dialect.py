@@ -137,10 +137,11 @@ def test_a_character_that_lies_across_the_end_of_the_sample(csv, shift):
     assert found(csv(text))["names"] == ("a", "b")
 
 
-@pytest.mark.parametrize("setting", ["latin-0", "base64", ""])
+@pytest.mark.parametrize("setting", ["latin-0", "base64", "", "idna", "punycode", "undefined"])
 def test_an_unknown_encoding(csv, setting):
     text = message(csv("a,b\n1,2\n"), encoding=setting)
-    assert text.startswith(f"preprocess.encoding '{setting}': no encoding that Python knows; set")
+    assert text.startswith(f"preprocess.encoding '{setting}': no encoding of texts that Python ")
+    assert "set preprocess.encoding to auto" in text
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ FEWEST = 20  # lines of a sample, however long they are
 MOST_TITLES = 5
 SEPARATORS = ",;\t|"
 MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+PROBE = "1..2,\n"  # idna, punycode and undefined fail at it, piece by piece
 
 NUMBER = r"[-+]?(?:[0-9]+(?:[{0}][0-9]*)?|[{0}][0-9]+)(?:[eE][-+]?[0-9]+)?"  # {0}: decimal marks
 FRACTION = r"[-+]?[0-9]*{0}[0-9]+(?:[eE][-+]?[0-9]+)?"
@@ -148,11 +149,15 @@ def _undecodable(path: Path, encoding: str, size: int) -> int:
 
 def _encoding(path: Path, setting: str) -> str:
     """Return the codec that the byte-order mark tells, or else the setting; `auto`: UTF-8."""
+    codec = "utf-8" if setting == "auto" else setting
     try:
-        io.TextIOWrapper(io.BytesIO(), "utf-8" if setting == "auto" else setting)
-    except LookupError as error:
+        io.TextIOWrapper(io.BytesIO(), codec)  # refuses rot13 and others that are not of text
+        pieces = (bytes([byte]) for byte in PROBE.encode(codec))
+        if "".join(codecs.iterdecode(pieces, codec)) != PROBE:
+            raise LookupError(codec)
+    except (LookupError, ValueError) as error:
         raise UserError(
-            f"preprocess.encoding '{setting}': no encoding that Python knows; "
+            f"preprocess.encoding '{setting}': no encoding of texts that Python knows; "
             "set preprocess.encoding to auto, utf-8 or, for example, cp1252"
         ) from error
     with _opened(path, "latin-1") as stream:
