@@ -24,6 +24,7 @@ from ruamel.yaml import YAML
 from stages.common import description, params, table
 from stages.common.errors import UserError
 from stages.common.settings import Preprocess, Settings
+from stages.common.table import Table
 from tests.imports import ROOT
 
 Columns = Mapping[str, Sequence[object]]
@@ -84,7 +85,7 @@ def overridden(overrides: Sequence[str]) -> dict[str, Any]:
     """Return settings as `dvc exp run -S` would change them."""
     with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
         warnings.simplefilter("ignore")  # DVC leaves the file open
-        from dvc.utils.hydra import apply_overrides
+        from dvc.utils.hydra import apply_overrides  # type: ignore[import-untyped]
 
         path = Path(folder, "params.yaml")
         path.write_text("preprocess:\n  csv: a\n  features: a\n  target: -1\nfinetune:\n  csv: a\n")
@@ -277,9 +278,9 @@ SPECIAL = st.sampled_from(
 @example(names=["0:-1", "b"], data=None)
 @example(names=["a", "a\nb"], data=None)
 def test_any_proposal_chooses_the_columns_it_means(names, data):
-    found = description.Table(
+    found = Table(
         Path("/tmp/t.csv"),
-        description.Table.open(ROOT / "data/raw/animals.csv", SETTINGS.preprocess).dialect,
+        Table.open(ROOT / "data/raw/animals.csv", SETTINGS.preprocess).dialect,
         tuple(names),
         (),
     )
