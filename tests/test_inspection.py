@@ -42,7 +42,7 @@ def folder(tmp_path, monkeypatch) -> Path:
     Path("data/raw").mkdir(parents=True)
     Path(CSV).write_text(text())
     Path("data/raw/u.csv").write_text(text(80, 0.5))
-    return tmp_path
+    return Path(tmp_path)
 
 
 def settings(policy: str) -> Preprocess:
