@@ -444,6 +444,6 @@ def test_stages_that_dvc_runs_are_verified_on_a_fresh_clone(pipeline, tmp_path):
     temporary.mkdir()
     printed = run(pipeline, "env", f"TMPDIR={temporary}", "python", "-m", "stages.verify")
     assert printed.startswith("rebuilding preprocess ...\nrebuilding train ...\nstage ")
-    assert "\n13 of 13 outputs are the same bytes as dvc.lock records, on " in printed
+    assert "\n14 of 14 outputs are the same bytes as dvc.lock records, on " in printed
     assert list(temporary.iterdir()) == []
     assert run(pipeline, "git", "status", "--short", "--ignored", "data", "metrics") == ""
