@@ -23,7 +23,7 @@ from stages.common.settings import RAW, Preprocess
 from stages.common.spool import Spool
 from stages.common.table import Table, pick
 
-MOST_ROWS = 500_000  # of a long file
+MOST_ROWS = 200_000  # of a long file
 EXAMINED = 20_000  # rows in which leaks and ids are looked for
 TARGETS = ("target", "label", "class", "y")  # names that say so themselves
 NO_FEATURES = ("id", "target copy", "monotone copy")  # checks whose columns are not proposed
