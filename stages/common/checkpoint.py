@@ -33,6 +33,7 @@ class Checkpoint:
     settings: dict[str, Any]
 
     def save(self, path: Path) -> None:
+        """Write the file atomically; UserError when there is no room."""
         weights = dict(self.stack.named_parameters())
         content = {
             "format": FORMAT,

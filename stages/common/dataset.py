@@ -191,7 +191,7 @@ def _complete(spool: Spool, roles: Roles, settings: Preprocess) -> NDArray[np.bo
     """Return which rows are kept: those with a target, and as `missing` says."""
     if settings.missing == "error":
         for name in roles.features:
-            gaps = _gaps(spool, name)
+            gaps = spool.missing(name)
             if gaps.any():
                 raise UserError(
                     f"row {np.argmax(gaps)}, column '{name}': no value ({gaps.sum()} rows); set "
@@ -200,7 +200,7 @@ def _complete(spool: Spool, roles: Roles, settings: Preprocess) -> NDArray[np.bo
     wanted = [roles.target, *(roles.features if settings.missing == "drop" else ())]
     kept, lost = np.ones(len(spool), dtype=np.bool_), {}
     for name in wanted:
-        gaps = _gaps(spool, name)
+        gaps = spool.missing(name)
         lost[name] = int(gaps.sum())
         kept &= ~gaps
     worst = sorted(lost, key=lambda name: -lost[name])
@@ -215,7 +215,3 @@ def _complete(spool: Spool, roles: Roles, settings: Preprocess) -> NDArray[np.bo
             "preprocess.missing to fill, or leave that column out"
         )
     return kept
-
-
-def _gaps(spool: Spool, name: str) -> NDArray[np.bool_]:
-    return np.concatenate([block.missing for block in spool.blocks(name)])

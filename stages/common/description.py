@@ -80,17 +80,13 @@ def _columns(spool: Spool, what: dict[str, str]) -> Iterator[str]:
     width = min(40, max(map(len, ["column", *shown])))
     yield f"{'':>4}  {'column':{width}}  {'missing':>8}  what it is"
     for position, (name, told) in enumerate(zip(shown, what.values(), strict=True)):
-        missing = int(_gaps(spool, spool.names[position]).sum())
+        missing = int(spool.missing(spool.names[position]).sum())
         yield f"{position:4}  {name:{width}}  {missing:8}  {told}"
-
-
-def _gaps(spool: Spool, name: str) -> NDArray[np.bool_]:
-    return np.concatenate([block.missing for block in spool.blocks(name)])
 
 
 def _told(spool: Spool, name: str, target: str, settings: Preprocess) -> str:
     """Return what is done with a column, or `to mend: ` and why it cannot be read."""
-    gaps = _gaps(spool, name)
+    gaps = spool.missing(name)
     try:
         if name == target:
             return _target(spool, name, ~gaps, settings)
@@ -135,7 +131,7 @@ def _findings(spool: Spool, target: str, settings: Preprocess) -> list[Finding]:
     """Return what is wrong in a sample of the rows that needs no split to be seen."""
     rows = np.zeros(len(spool), dtype=np.bool_)
     rows[:: -(-len(spool) // EXAMINED)] = True
-    rows &= ~_gaps(spool, target)
+    rows &= ~spool.missing(target)
     answers = spool.column(target, rows)
     if fitting.detect_task(spool.blocks(target), settings.task) == "classification":
         answers = answers.as_texts()

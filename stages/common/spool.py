@@ -74,6 +74,10 @@ class Spool:
         for (cells,) in self.chunks([name]):
             yield cells
 
+    def missing(self, name: str) -> NDArray[np.bool_]:
+        """Return which cells of a column have no value, bool (rows,)."""
+        return np.concatenate([cells.missing for cells in self.blocks(name)])
+
     def column(self, name: str, rows: NDArray[np.bool_] | None = None) -> Cells:
         """Return the cells of a whole column, or of the rows of a mask."""
         values: list[NDArray[Any]] = []
