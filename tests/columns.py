@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.common import encoding, fitting, params, table
+from stages.common.dataset import Dataset
+from stages.common.partition import Partition
 from stages.common.schema import Schema
 from stages.common.settings import Preprocess
 from stages.common.spool import Spool
@@ -22,6 +24,14 @@ from stages.common.table import Roles, Table
 from tests.imports import ROOT
 
 Columns = Mapping[str, Sequence[str | None]]
+
+
+def partition(dataset: Dataset, name: str) -> Partition:
+    """Return the rows of a part as a stage would load them."""
+    with tempfile.TemporaryDirectory() as folder:
+        places = {part: Path(folder, f"{part}.pt") for part in dataset.sizes()}
+        dataset.save(places, lambda rows: None)
+        return Partition.load(places[name], dataset.schema)
 
 
 @contextmanager

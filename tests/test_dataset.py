@@ -22,6 +22,7 @@ from stages.common.dataset import Dataset
 from stages.common.errors import UserError
 from stages.common.partition import Partition
 from stages.common.settings import Preprocess
+from tests.columns import partition
 
 SETTINGS: dict[str, Any] = {
     "csv": "data/raw/first.csv",
@@ -98,11 +99,11 @@ def schema_text(found: Dataset) -> str:
 
 
 def parts_of(found: Dataset) -> dict[str, Partition]:
-    return {name: found.partition(name) for name in split.PARTS}
+    return {name: partition(found, name) for name in split.PARTS}
 
 
 def stored(found: Dataset, part: str) -> bytes:
-    rows = found.partition(part)
+    rows = partition(found, part)
     stream = io.BytesIO()
     torch.save([rows.features, rows.target, rows.row], stream)
     return stream.getvalue()
@@ -135,7 +136,7 @@ def test_first_and_last_sample_lead_back_to_their_csv_rows(write, part, end):
     rows = [[n, n * 0.1, n * n, "cab"[n % 3]] for n in range(40)]
     csv = write("id,a,b,y", rows)
     found = dataset.read(preprocess(), SPOOL)
-    held = found.partition(part)
+    held = partition(found, part)
     features, label = TensorDataset(held.features, held.target)[end]
     line = Path(csv).read_text().splitlines()[1 + int(held.row[end])].split(",")
     assert torch.equal(features, torch.tensor([float(line[1]), float(line[2])]))
@@ -156,7 +157,7 @@ def test_a_regression_target_is_float32_of_one_dimension_and_standardised(write)
     write("id,x,y", [[n, n % 7, n + 0.5] for n in range(50)])
     found = dataset.read(preprocess(), SPOOL)
     assert found.schema.task == "regression"
-    train = found.partition("train")
+    train = partition(found, "train")
     assert train.target.dtype == torch.float32
     assert train.target.shape == (40,)
     assert train.target.mean().item() == pytest.approx(0, abs=1e-6)
@@ -196,7 +197,7 @@ def test_the_same_settings_give_the_same_bytes_and_another_seed_other_rows(write
     assert schema_text(one) == schema_text(two)
     assert all(stored(one, part) == stored(two, part) for part in split.PARTS)
     other = dataset.read(preprocess(seed=1), SPOOL)
-    assert other.partition("test").row.tolist() != one.partition("test").row.tolist()
+    assert partition(other, "test").row.tolist() != partition(one, "test").row.tolist()
 
 
 def test_a_split_column_decides_and_is_no_feature(write):
@@ -207,7 +208,7 @@ def test_a_split_column_decides_and_is_no_feature(write):
     assert found.roles.features == ("x",)
     for name in split.PARTS:
         expected = [n for n in range(40) if parts[n % 4] == name]
-        assert found.partition(name).row.tolist() == expected
+        assert partition(found, name).row.tolist() == expected
 
 
 def named_parts(rows: int) -> list[str]:
@@ -249,7 +250,7 @@ def test_nor_do_they_when_rows_are_dealt(write, spoil):
     rows = numbers(60)
     write(HEADER, rows)
     before = dataset.read(preprocess(scale="standard"), SPOOL)
-    trained = set(before.partition("train").row.tolist())
+    trained = set(partition(before, "train").row.tolist())
     write(HEADER, [row if n in trained else SPOILED[spoil](row) for n, row in enumerate(rows)])
     after = dataset.read(preprocess(scale="standard"), SPOOL)
     assert schema_text(after) == schema_text(before)
@@ -261,7 +262,7 @@ def test_training_rows_do_touch_the_schema(write):
     rows = numbers(60)
     write(HEADER, rows)
     before = dataset.read(preprocess(scale="standard"), SPOOL)
-    row = int(before.partition("train").row[0])
+    row = int(partition(before, "train").row[0])
     write(HEADER, [[*r[:1], 99, *r[2:]] if n == row else r for n, r in enumerate(rows)])
     assert schema_text(dataset.read(preprocess(scale="standard"), SPOOL)) != schema_text(before)
 
@@ -395,7 +396,7 @@ def test_a_class_of_one_row_trains(write):
     rows[11][4] = "rare"
     write(HEADER, rows)
     found = dataset.read(preprocess(), SPOOL)
-    assert 11 in found.partition("train").row.tolist()
+    assert 11 in partition(found, "train").row.tolist()
     assert found.schema.target.counts == [24, 23, 1]
 
 
@@ -405,7 +406,7 @@ def test_an_empty_dataset_keeps_widths_and_types(write):
     for name, part in parts_of(found.empty()).items():
         assert part.features.shape == (0, found.schema.n_features)
         assert part.target.shape == part.row.shape == (0,)
-        assert part.target.dtype == found.partition(name).target.dtype
+        assert part.target.dtype == partition(found, name).target.dtype
 
 
 # Files.
@@ -555,7 +556,7 @@ def test_settings_that_fit_no_table_are_refused(write, changes):
 def test_junk_among_numbers_is_named_with_row_and_column_in_any_part(write, part):
     rows = numbers(60)
     write(HEADER, rows)
-    row = int(dataset.read(preprocess(), SPOOL).partition(part).row[-1])
+    row = int(partition(dataset.read(preprocess(), SPOOL), part).row[-1])
     rows[row][1] = "low"
     write(HEADER, rows)
     text = error()
@@ -705,7 +706,7 @@ def test_a_regression_standardises_each_table_with_its_own_training_rows(write):
     write("id,x,y", [[n, n % 7, n + 0.5] for n in range(50)])
     found = second_of(write, [[n, n % 5, 1000 + n] for n in range(30)], "id,x,y")
     assert found.schema.task == "regression"
-    train = found.partition("train")
+    train = partition(found, "train")
     again = train.target * found.schema.target.scale + found.schema.target.shift
     assert torch.allclose(again, train.row + 1000.0)
     assert train.target.mean().abs() < 1e-6

@@ -108,8 +108,8 @@ def test_utf16_of_the_other_byte_order(csv):
 )
 def test_what_is_not_utf8_is_named_by_its_line(csv, content, line):
     assert message(csv(content.encode("latin-1"))) == (
-        f", line {line}: not UTF-8 text; save the table as UTF-8 or set preprocess.encoding, "
-        "for example to cp1252"
+        f", line {line}: not UTF-8 text; save the table as CSV in UTF-8 or set "
+        "preprocess.encoding, for example to cp1252"
     )
 
 
@@ -145,11 +145,15 @@ def test_an_unknown_encoding(csv, setting):
 
 
 @pytest.mark.parametrize(
-    "content",
-    [b"PK\x03\x04\x14\x00\x06\x00\n", "a,b\n1,2\n".encode("utf-16-le"), b"a,b\n" * 9 + b"1,\0\n"],
+    ("content", "line"),
+    [
+        (b"PK\x03\x04\x14\x00\x06\x00\n", 1),
+        ("a,b\n1,2\n".encode("utf-16-le"), 1),
+        (b"a,b\n" * 9 + b"1,\0\n", 10),
+    ],
 )
-def test_zero_bytes_are_no_text(csv, content):
-    assert message(csv(content)) == ": not a text file; save the table as CSV"
+def test_zero_bytes_are_no_text(csv, content, line):
+    assert message(csv(content)).startswith(f", line {line}: not UTF-8 text; save the table as CSV")
 
 
 # separator

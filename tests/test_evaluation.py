@@ -18,6 +18,7 @@ from stages.common.checkpoint import Checkpoint
 from stages.common.network import Stack
 from stages.common.partition import Partition
 from stages.common.schema import Numeric, Schema, Target
+from tests.columns import partition
 
 BINS = 10
 
@@ -413,7 +414,7 @@ def test_the_baseline_of_a_second_table_is_the_mean_of_its_own_training_rows(
     first = dataset.read(chosen, tmp_path / "spool")
     second = dataset.read_second(chosen, "data/raw/two.csv", first.schema, tmp_path / "spool")
     assert second is not None
-    parts = [second.partition(name) for name in ("train", "test")]
+    parts = [partition(second, name) for name in ("train", "test")]
     train, test = (evaluation.actual(second.schema, part) for part in parts)
     expected = (test - train.mean()).square().mean().sqrt().item()
     found = evaluation.baseline(second.schema, parts[1])

@@ -18,6 +18,7 @@ from stages.common.errors import UserError
 from stages.common.graph import Declared
 from stages.common.settings import Settings
 from stages.predict import predict
+from tests.columns import partition
 
 ROOT = Path(__file__).parents[1]
 HEADER = "id,size,colour,wild,kind"
@@ -60,7 +61,7 @@ def train(folder: Path, settings: Settings, rows: list[str]) -> dataset.Dataset:
         made = dataset.read(settings.preprocess, folder / "spool")
     finally:
         os.chdir(before)
-    train, val = made.partition("train"), made.partition("val")
+    train, val = partition(made, "train"), partition(made, "val")
     trained = ensemble.train(made.schema, train, val, settings.model, settings.train)
     trained.checkpoint.save(Declared.read("evaluate", folder)("base.pt"))
     return made
@@ -190,7 +191,7 @@ def test_the_test_rows_with_their_columns_shuffled_get_the_figures_of_evaluate(
     if task == "regression":
         rows = [[*row[:4], f"{n % 13 / 7 + n % 3}"] for n, row in enumerate(rows)]
     made = train(tmp_path, settings_of(task=task), [",".join(row) for row in rows])
-    test = made.partition("test")
+    test = partition(made, "test")
     trained = Checkpoint.load(tmp_path / "data" / "models" / "base.pt")
     figures = evaluation.figures(trained.stack, trained.schema, test, 10)
     order = [4, 2, 0, 3, 1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -350,33 +351,33 @@ def test_a_table_of_one_column_is_read(csv):
     ids=["cell", "header", "utf-16", "every byte", "picture"],
 )
 def test_what_is_not_utf8_text_is_refused(csv, content):
-    assert "not UTF-8 text" in (text := message(csv(content))) or "not a text file" in text
+    assert re.match(r", line \d: not UTF-8 text; save the table as CSV", message(csv(content)))
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "cp1252"])
-@pytest.mark.parametrize(("cell", "text"), [("\0", "not text"), ("", "not {} text")])
-def test_bytes_far_down_that_are_no_text_are_named_with_their_line(csv, end, encoding, cell, text):
+@pytest.mark.parametrize("cell", ["\0", ""])
+def test_bytes_far_down_that_are_no_text_are_named_with_their_line(csv, end, encoding, cell):
     bad = {"utf-8": b"\xe9", "utf-16": b"\x00\xd8\n\0", "cp1252": b"\x81"}[encoding]
     piece = cell.encode("utf-16-le" if encoding == "utf-16" else encoding) or bad
     before = f"name,b{end}" + f"größe,2{end}" * FAR
     after = f",1{end}".encode("utf-16-le" if encoding == "utf-16" else encoding)
     path = csv(before.encode(encoding) + piece + after * 3)
     found = message(path, encoding="auto" if encoding != "cp1252" else encoding)
-    expected = f", line {FAR + 2}: {text.format(encoding)}; save the table as "
-    assert found.startswith(expected)
+    shown = encoding.upper() if encoding.startswith("utf") else encoding
+    assert found.startswith(f", line {FAR + 2}: not {shown} text; save the table as CSV")
 
 
 def test_a_character_cut_off_at_the_end_is_no_text(csv):
     found = message(csv(b"a,b\n" + b"1,2\n" * FAR + b"3,\xc3"))
-    assert found.startswith(f", line {FAR + 2}: not utf-8 text")
+    assert found.startswith(f", line {FAR + 2}: not UTF-8 text")
 
 
 @pytest.mark.parametrize(
     "content", [b"PK\x03\x04\x14\x00\x06\x00\n", "a,b\n1,2\n".encode("utf-16-le")]
 )
 def test_zero_bytes_in_the_first_line_are_no_text(csv, content):
-    assert message(csv(content)) == ": not a text file; save the table as CSV"
+    assert message(csv(content)).startswith(", line 1: not UTF-8 text; save the table as CSV")
 
 
 @pytest.mark.parametrize("header", ['"a", "b"', '"a", "b, c"'])

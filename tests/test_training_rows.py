@@ -19,7 +19,7 @@ from numpy.random import Generator
 from stages.common import dataset
 from stages.common.dataset import Dataset
 from stages.common.settings import Preprocess
-from tests.columns import chunks_of
+from tests.columns import chunks_of, partition
 
 Row = dict[str, str]
 SCALES = ("standard", "robust", "quantile", "minmax", "none")
@@ -138,7 +138,7 @@ def read(tmp_path, settings) -> Callable[..., Dataset]:
 
 def content(found: Dataset) -> tuple[str, bytes, bytes]:
     """Return the schema and the training rows, byte by byte."""
-    train = found.partition("train")
+    train = partition(found, "train")
     features, target = train.features.numpy(), train.target.numpy()
     return found.schema.model_dump_json(), features.tobytes(), target.tobytes()
 
@@ -164,7 +164,7 @@ def test_cells_of_other_rows_change_nothing(read, seed, scale, task):
         if share == 1.0:  # the changes do reach the other parts
             for part in ("val", "test"):
                 assert not np.array_equal(
-                    again.partition(part).features, found.partition(part).features
+                    partition(again, part).features, partition(found, part).features
                 )
 
 
@@ -236,7 +236,7 @@ def test_the_size_of_the_chunks_changes_nothing(read, seed, scale, task):
         assert len(small.spool.starts) > len(whole.spool.starts)
         assert content(small) == content(whole)
         for part in PARTS:
-            left, right = small.partition(part), whole.partition(part)
+            left, right = partition(small, part), partition(whole, part)
             assert left.features.numpy().tobytes() == right.features.numpy().tobytes()
             assert left.row.tolist() == right.row.tolist()
 

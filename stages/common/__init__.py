@@ -12,6 +12,7 @@ outputs      the outputs of a run, put in place together
 resume       what a killed run leaves for the next one
 names        names of columns and classes in a message
 cells        the cells of one column: numbers, truth values, dates, texts
+text         the text of a file: its encoding, the line of what is no text
 ahead        an iterator whose next item is made while the last one is used
 spool        the columns of a table on disk, one column or chunk of rows at a time
 dialect      how a CSV file is written

@@ -21,7 +21,6 @@ from stages.common.ahead import ahead
 from stages.common.cells import Cells
 from stages.common.errors import UserError, located
 from stages.common.names import listed
-from stages.common.partition import Partition
 from stages.common.schema import Schema
 from stages.common.settings import Preprocess
 from stages.common.spool import Spool
@@ -61,6 +60,8 @@ class Dataset:
         for *columns, answer in self.spool.chunks([*names, self.roles.target]):
             part = Spool.part(self.parts, answer)
             kept = part >= 0
+            if not kept.any():
+                continue
             with located(self.csv):
                 features = encoding.features(dict(zip(names, columns, strict=True)), self.schema)
                 target = encoding.target(answer, self.schema, kept)
@@ -73,8 +74,7 @@ class Dataset:
                 stack.enter_context(tensorfile.writing(places[name], self._shapes(count)))
                 for name, count in self.sizes().items()
             ]
-            for rows in ahead(self.rows()):
-                watch(rows)
+            for rows in ahead(self._watched(watch)):
                 for at, file in enumerate(files):
                     of_part = rows.part == at
                     file.append(
@@ -84,6 +84,11 @@ class Dataset:
                             "row": rows.row[of_part],
                         }
                     )
+
+    def _watched(self, watch: Callable[[Rows], None]) -> Iterator[Rows]:
+        for rows in self.rows():
+            watch(rows)
+            yield rows
 
     def empty(self) -> Dataset:
         """Return the same table without rows: the place of a second table that is not there."""
@@ -96,16 +101,6 @@ class Dataset:
             "target": (kind, [rows]),
             "row": (torch.int64, [rows]),
         }
-
-    def partition(self, name: str) -> Partition:
-        """Return a part in memory."""
-        at = split.PARTS.index(name)
-        found = [(rows, rows.part == at) for rows in self.rows()]
-        return Partition(
-            torch.from_numpy(np.concatenate([rows.features[of] for rows, of in found])),
-            torch.from_numpy(np.concatenate([rows.target[of] for rows, of in found])),
-            torch.from_numpy(np.concatenate([rows.row[of] for rows, of in found])),
-        )
 
     def summary(self) -> str:
         """Return a line that says what was read as what."""

@@ -7,9 +7,7 @@ no rows and count for nothing but the number of a line. Cells are stripped.
 
 from __future__ import annotations
 
-import codecs
 import csv
-import io
 import itertools
 import re
 from collections import Counter
@@ -20,14 +18,13 @@ from typing import Literal, TextIO
 
 from pydantic import BaseModel, ConfigDict
 
+from stages.common import text
 from stages.common.errors import UserError
 
 SAMPLE = 2**16  # characters that are looked at, up to the end of their line
 FEWEST = 20  # lines of a sample, however long they are
 MOST_TITLES = 5
 SEPARATORS = ",;\t|"
-MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
-PROBE = "1..2,\n"  # idna, punycode and undefined fail at it, piece by piece
 
 NUMBER = r"[-+]?(?:[0-9]+(?:[{0}][0-9]*)?|[{0}][0-9]+)(?:[eE][-+]?[0-9]+)?"  # {0}: decimal marks
 FRACTION = r"[-+]?[0-9]*{0}[0-9]+(?:[eE][-+]?[0-9]+)?"
@@ -62,11 +59,11 @@ def detect(
     header: `first` (row below the title), `none` or `auto`. Raises UserError for a file that
     is no table, for names that are not unique, and for what cannot be told without a guess.
     """
-    encoding = _encoding(path, encoding)
+    encoding = text.codec(path, encoding)
     with _opened(path, encoding) as stream:
         lines, whole = _sample(stream)
-        if any("\0" in line for line in lines):
-            raise UserError(f"{path}: not a text file; save the table as CSV")
+        if any(text.NUL in line for line in lines):
+            raise text.no_text(path, encoding)
         separator = _separator(lines, whole) if separator == "auto" else separator
         places, rows = _rows(lines, separator, whole)
     title = _title(rows)[0]
@@ -112,60 +109,14 @@ def _check_width(path: Path, line: int, row: list[str], names: Sequence[str], na
 
 @contextmanager
 def _opened(path: Path, encoding: str) -> Iterator[TextIO]:
-    """Open a text with its own line ends; a UserError says why it cannot be read."""
+    """Open a text; a UserError says why it cannot be read as a table."""
     try:
-        with open(path, "rb") as content:
-            try:
-                yield io.TextIOWrapper(content, encoding, newline="")
-            except UnicodeError as error:
-                line = _undecodable(path, encoding, content.tell())
-                shown = encoding.upper() if encoding.startswith("utf") else encoding
-                raise UserError(
-                    f"{path}, line {line}: not {shown.removesuffix('-SIG')} text; save the table "
-                    "as UTF-8 or set preprocess.encoding, for example to cp1252"
-                ) from error
-    except FileNotFoundError as error:
-        raise UserError(f"{path}: no such file; put the table there or mend the setting") from error
-    except IsADirectoryError as error:
-        raise UserError(f"{path}: a folder; name a CSV file in it") from error
+        with text.opened(path, encoding) as stream:
+            yield stream
     except csv.Error as error:
         raise UserError(
             f"{path}: not a table: {error}; mend that line or set preprocess.separator"
         ) from error
-
-
-def _undecodable(path: Path, encoding: str, size: int) -> int:
-    """Return the line of the first bytes among `size` that are no text."""
-    with open(path, "rb") as stream:
-        content = stream.read(size)
-    try:
-        content.decode(encoding)
-    except UnicodeDecodeError as error:
-        mark = len(content) - len(error.object)  # utf-8-sig counts from behind its mark
-        before = content[: mark + error.start].decode(encoding) + "?"
-        return len(list(io.StringIO(before, newline="")))
-    return 1  # UTF-16 without a byte-order mark, which only a stream demands
-
-
-def _encoding(path: Path, setting: str) -> str:
-    """Return the codec that the byte-order mark tells, or else the setting; `auto`: UTF-8."""
-    codec = "utf-8" if setting == "auto" else setting
-    try:
-        io.TextIOWrapper(io.BytesIO(), codec)  # refuses rot13 and others that are not of text
-        pieces = (bytes([byte]) for byte in PROBE.encode(codec))
-        if "".join(codecs.iterdecode(pieces, codec)) != PROBE:
-            raise LookupError(codec)
-    except (LookupError, ValueError) as error:
-        raise UserError(
-            f"preprocess.encoding '{setting}': no encoding of texts that Python knows; "
-            "set preprocess.encoding to auto, utf-8 or, for example, cp1252"
-        ) from error
-    with _opened(path, "latin-1") as stream:
-        head = stream.read(3).encode("latin-1")
-    marked = next((codec for mark, codec in MARKS.items() if head.startswith(mark)), "utf-8")
-    if setting == "auto" or codecs.lookup(setting).name.startswith(marked.removesuffix("-sig")):
-        return marked
-    return setting
 
 
 def _sample(stream: Iterable[str]) -> tuple[list[str], bool]:

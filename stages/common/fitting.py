@@ -191,7 +191,7 @@ def _fit_numbers(
         knots=knots,
         scores=scores,
         date_format=form,
-        fill=float(np.median(found)),
+        fill=_median(found),
         indicator=gaps,
     )
 
@@ -206,10 +206,19 @@ def _scaling(values: Numbers, scale: Scale) -> tuple[float, float]:
         shift, unit = float(values.min()), float(values.max() - values.min())
     elif scale == "robust":
         quarter = len(values) // 4
-        shift, unit = float(np.median(values)), float(values[-1 - quarter] - values[quarter])
+        shift, unit = _median(values), float(values[-1 - quarter] - values[quarter])
     else:
         shift, unit = float(values.mean()), float(values.std())
     return shift, unit if unit > 0 else 1.0
+
+
+def _median(values: Numbers) -> float:
+    """Return the median; np.median takes six times as long, for it looks for NaN as well."""
+    half = len(values) // 2
+    parted = np.partition(values, half)
+    upper = float(parted[half])
+    middle = upper if len(values) % 2 else (float(parted[:half].max()) + upper) / 2
+    return middle + 0.0  # of -0.0 and 0.0 either may be in the middle
 
 
 def _knots(values: Numbers) -> tuple[list[float], list[float]]:

@@ -5,13 +5,11 @@ Rows are numbered from 0 after the header, as pandas' iloc numbers them.
 
 from __future__ import annotations
 
-import codecs
 import csv
-import io
+import warnings
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -22,6 +20,7 @@ from stages.common.dialect import Dialect
 from stages.common.errors import UserError
 from stages.common.settings import Preprocess
 from stages.common.spool import Spool
+from stages.common.text import Utf8
 
 MISSING = (
     "",
@@ -39,6 +38,8 @@ MISSING = (
     "<NA>",
 )
 CHUNK = 100_000  # rows that are read at once
+# pandas reads a chunk in pieces; a column that is numbers in some only is read again as texts
+warnings.simplefilter("ignore", pd.errors.DtypeWarning)
 FIRST = 1000  # rows that tell which columns are text
 
 
@@ -74,7 +75,7 @@ class Table:
         Columns of numbers are float64; those in `texts` and those with any other cell in
         the chunk are texts. Raises UserError for what is no table, naming the line.
         """
-        for frame in self._frames(texts, size or CHUNK):
+        for frame in ahead(self._frames(texts, size or CHUNK)):
             yield [cells.of(frame[name], self.missing, self.dialect.decimal) for name in frame]
 
     def spool(self, folder: Path, most: int | None = None) -> Spool:
@@ -89,7 +90,7 @@ class Table:
             break
         while True:
             spool, odd = Spool(self.names, folder), set()
-            for chunk in ahead(self.chunks(texts)):
+            for chunk in self.chunks(texts):
                 odd |= {column.name for column in chunk if column.texts is not None} - texts
                 if not odd:
                     spool.append(chunk)
@@ -105,7 +106,7 @@ class Table:
         try:
             with open(self.path, "rb") as stream:
                 frames = pd.read_csv(
-                    _Bytes(self.path, stream, self.dialect.encoding),  # type: ignore[call-overload]
+                    Utf8(self.path, stream, self.dialect.encoding),  # type: ignore[call-overload]
                     sep=self.dialect.separator,
                     decimal=self.dialect.decimal,
                     header=above - 1 if above else None,
@@ -115,7 +116,6 @@ class Table:
                     na_values=list(self.missing),
                     keep_default_na=False,
                     skipinitialspace=True,
-                    low_memory=False,
                     chunksize=size,
                 )
                 for frame in frames:
@@ -144,41 +144,6 @@ def _exact(frame: pd.DataFrame) -> pd.DataFrame:
         if large or kind == "b":
             frame[name] = frame[name].astype(str).astype(object)
     return frame
-
-
-class _Bytes:
-    """The bytes of a file as UTF-8, checked as they pass."""
-
-    mode = "rb"  # pandas then reads bytes
-
-    def __init__(self, path: Path, stream: Any, encoding: str) -> None:
-        self._path, self._stream, self._encoding = path, stream, encoding
-        decoder: Any = codecs.getincrementaldecoder(encoding)()
-        self._decoder = io.IncrementalNewlineDecoder(decoder, translate=True)
-        self._line = 1
-
-    def read(self, size: int = -1) -> bytes:
-        data: bytes = self._stream.read(size)
-        state = self._decoder.getstate()
-        try:
-            text = self._decoder.decode(data, final=not data)
-        except UnicodeDecodeError as error:
-            self._decoder.setstate(state)
-            after = len(error.object) - error.start  # bytes from the bad one on
-            lines = self._decoder.decode(data[:-after]).count("\n")
-            lines += self._decoder.getstate()[1] & 1  # a CR that may be followed by LF
-            raise UserError(
-                f"{self._path}, line {self._line + lines}: not {self._encoding} text; save the "
-                "table as UTF-8 or set preprocess.encoding, for example to cp1252"
-            ) from error
-        if b"\0" in data and "\0" in text:
-            line = self._line + text[: text.index("\0")].count("\n")
-            raise UserError(f"{self._path}, line {line}: not text; save the table as CSV")
-        self._line += text.count("\n")
-        return data if self._encoding.startswith("utf-8") else text.encode()
-
-    def __iter__(self) -> Iterator[bytes]:
-        return iter(self.read, b"")
 
 
 def resolve(

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import stages  # noqa: F401  isort: skip
 from stages.common import dataset, ensemble, params, training
+from tests.columns import partition
 
 SEEDS = range(20)
 
@@ -23,7 +24,7 @@ def main() -> None:
     for seed in SEEDS:
         chosen = settings.preprocess.model_copy(update={"seed": seed})
         built = dataset.read(chosen, Path(tempfile.gettempdir()))
-        rows, val, test = (built.partition(part) for part in ("train", "val", "test"))
+        rows, val, test = (partition(built, part) for part in ("train", "val", "test"))
         schema, recipe = built.schema, settings.train.model_copy(update={"seed": seed})
         base = ensemble.train(schema, rows, val, settings.model, recipe).fitted.stack
         plain = ensemble.train_linear(schema, rows, val, settings.model, recipe).fitted.stack

@@ -17,6 +17,7 @@ from stages.common import dataset, ensemble, outputs, params, resume
 from stages.common.graph import Declared
 from stages.common.resume import Saves
 from stages.common.settings import Settings
+from tests.columns import partition
 from tests.project import copy_project, run
 
 STAGES = ("preprocess", "train", "finetune", "evaluate", "search")
@@ -43,7 +44,7 @@ def stage_seconds(folder: Path) -> dict[tuple[str, str], float]:
 def training_seconds(settings: Settings, saves: Saves | None) -> float:
     """Return the seconds of training the base model, with or without resume states."""
     built = dataset.read(settings.preprocess, Path(tempfile.gettempdir()))
-    rows, val = built.partition("train"), built.partition("val")
+    rows, val = partition(built, "train"), partition(built, "val")
     slot = saves.slot("base") if saves else None
     start = time.perf_counter()
     ensemble.train(built.schema, rows, val, settings.model, settings.train, slot)

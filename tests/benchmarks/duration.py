@@ -21,6 +21,7 @@ from stages.common import dataset, initialize, params, training
 from stages.common.partition import Partition
 from stages.common.recipe import Recipe
 from stages.common.settings import Settings
+from tests.columns import partition
 
 EPOCHS = 5
 MEMBERS = (1, 8, 64)
@@ -77,7 +78,7 @@ def main() -> None:
         print(f"dvc repro, {name}: {taken:.1f} s")
     settings = params.load()
     built = dataset.read(settings.preprocess, Path(tempfile.gettempdir()))
-    rows = built.partition("train")
+    rows = partition(built, "train")
     widths = [rows.features.shape[1], *settings.model.hidden, 10]
     one = EPOCHS / seconds(lambda: loop(settings, rows, widths))
     print(f"PyTorch loop, one network after another: {one:.0f} network-epochs/s")
