@@ -45,6 +45,7 @@ SETTINGS: dict[str, Any] = {
         "column": "",
     },
     "missing": "fill",
+    "duplicates": "keep",
     "scale": "none",
     "audit": "off",
     "seed": 0,
@@ -294,6 +295,22 @@ def test_rows_with_missing_values_are_dropped_and_the_others_keep_their_numbers(
     assert kept == [n for n in range(60) if n % 4 != 1]
     assert "x missing" not in found.schema.feature_names
     assert "15 rows left out: no value in 'x' (15)\n" in capsys.readouterr().out
+
+
+def test_rows_that_repeat_the_features_and_the_target_of_an_earlier_row_are_dropped(
+    write, capsys, monkeypatch
+):
+    monkeypatch.setattr(table, "CHUNK", 7)  # repeats are in other chunks, with other texts
+    first: list[list[object]] = [
+        [n, f"t{n}" if n % 5 else "", n / 3 if n % 7 else "", n % 3] for n in range(30)
+    ]
+    again = [[100 + n, *row[1:]] for n, row in enumerate(first) if n % 4 == 0]
+    other = [[200 + n, *row[1:-1], "3"] for n, row in enumerate(first) if n % 10 == 1]
+    write("id,t,x,y", first + again + other)
+    kept = dataset.read(preprocess(duplicates="drop"), SPOOL).parts >= 0
+    assert np.flatnonzero(~kept).tolist() == list(range(30, 30 + len(again)))
+    assert f"{len(again)} rows left out: they repeat an earlier row\n" in capsys.readouterr().out
+    assert (dataset.read(preprocess(), SPOOL).parts >= 0).all()
 
 
 def test_a_missing_value_stops_the_run_when_it_is_to_be_an_error(write):

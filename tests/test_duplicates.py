@@ -8,6 +8,7 @@ from numpy.random import default_rng
 
 from stages.common import duplicates
 from stages.common.audit import Finding
+from tests.columns import chunks_of, spool_of
 
 HASHES = [13246515128340563437, 18208655546321290187]
 NEAR = [[13604808198346814157, 496632223939344365], [16137929800586639826, 4453740252698439712]]
@@ -49,6 +50,22 @@ def test_the_hash_of_a_row_depends_on_the_order_of_features_and_not_on_the_sign_
     first, negative, *others = duplicates.row_hashes(x).tolist()
     assert first == negative
     assert len({first, *others}) == 3
+
+
+def test_rows_repeat_an_earlier_one_exactly_when_all_their_cells_are_the_same():
+    draw = default_rng(0)
+    numbers = draw.choice(["", "0", "-0.0", "1", "2.5"], 3000)
+    texts = draw.choice(["", "a", "ab", "b"], 3000)
+    more = draw.choice(["1", "x", "2"], 3000)
+    with chunks_of(700):
+        spool = spool_of({"n": [*numbers], "t": [*texts], "m": [*more], "other": [*range(3000)]})
+    rows = draw.random(3000) < 0.9
+    seen, expected = set(), []
+    for at, row in enumerate(zip(numbers, texts, more, strict=True)):
+        row = (row[0].replace("-0.0", "0"), *row[1:])
+        expected.append(bool(rows[at]) and row in seen)
+        seen |= {row} if rows[at] else set()
+    assert duplicates.repeats(spool, ["n", "t", "m"], rows).tolist() == expected
 
 
 def test_hashes_of_chunks_are_those_of_the_whole_and_of_any_layout():

@@ -68,6 +68,7 @@ RANGES: dict[str, tuple[list[Any], list[Any]]] = {
     "preprocess.categorical": ([[], ["code", 3, -1]], ["code", [1.5], [None], None]),
     "preprocess.split.group": (["", "patient"], [0, None]),
     "preprocess.split.time": (["", "day"], [0, None]),
+    "preprocess.duplicates": (["keep", "drop"], ["", False, None]),
     "preprocess.audit": (["warn", "stop", "off"], ["", False, None]),
     "preprocess.separator": ([",", ";", "\t", "|", "auto"], ["", ",,", 1, None]),
     "preprocess.features": (

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from stages.common import dealing, encoding, fitting, split, tensorfile
+from stages.common import dealing, duplicates, encoding, fitting, split, tensorfile
 from stages.common.ahead import ahead
 from stages.common.cells import Cells
 from stages.common.errors import UserError, located
@@ -183,7 +183,7 @@ def _of(spool: Spool, name: str, rows: NDArray[np.bool_]) -> Iterator[Cells]:
 
 
 def _complete(spool: Spool, roles: Roles, settings: Preprocess) -> NDArray[np.bool_]:
-    """Return which rows are kept: those with a target, and as `missing` says."""
+    """Return which rows are kept: those with a target, and as `missing` and `duplicates` say."""
     if settings.missing == "error":
         for name in roles.features:
             gaps = spool.missing(name)
@@ -209,4 +209,8 @@ def _complete(spool: Spool, roles: Roles, settings: Preprocess) -> NDArray[np.bo
             f"no row has a value in every feature, least of all in '{worst[0]}'; set "
             "preprocess.missing to fill, or leave that column out"
         )
+    if settings.duplicates == "drop":
+        repeated = duplicates.repeats(spool, [*roles.features, roles.target], kept)
+        kept &= ~repeated
+        print(f"{int(repeated.sum())} rows left out: they repeat an earlier row")
     return kept

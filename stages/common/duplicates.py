@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stages.common.audit import Finding
+from stages.common.cells import Cells
+from stages.common.spool import Spool
 
 WIDTH, LEAST, MOST = 0.03, 0.06, 0.28  # of a cell: so many deviations per feature, within limits
 FINER = 4  # so many times is the second grid finer
@@ -22,8 +26,7 @@ def row_hashes(features: NDArray[np.float32]) -> NDArray[np.uint64]:
     """Return a hash per row of features (rows, n), uint64 (rows,).
 
     Equal rows have equal hashes, -0.0 as 0.0; two different rows of ten million have the
-    same one with a chance of 3e-6. Mixes by splitmix64 (Steele et al. 2014). Needs the memory
-    of the features once or twice more.
+    same one with a chance of 3e-6. Needs the memory of the features once or twice more.
     """
     rows, n = features.shape
     hashes = np.full(rows, n, dtype=np.uint64)
@@ -33,13 +36,43 @@ def row_hashes(features: NDArray[np.float32]) -> NDArray[np.uint64]:
         np.add(block, 0.0, out=pairs[:, :n])  # -0.0 becomes 0.0
         mixed = hashes[start : start + BLOCK]
         for word in pairs.view(np.uint64).T:
-            mixed ^= word
-            mixed += np.uint64(0x9E3779B97F4A7C15)
-            mixed ^= mixed >> np.uint64(30)
-            mixed *= np.uint64(0xBF58476D1CE4E5B9)
-            mixed ^= mixed >> np.uint64(27)
-            mixed *= np.uint64(0x94D049BB133111EB)
-            mixed ^= mixed >> np.uint64(31)
+            _mix(mixed, word)
+    return hashes
+
+
+def _mix(hashes: NDArray[np.uint64], word: NDArray[np.uint64]) -> None:
+    """Take one more word into each hash, by splitmix64 (Steele et al. 2014)."""
+    hashes ^= word
+    hashes += np.uint64(0x9E3779B97F4A7C15)
+    hashes ^= hashes >> np.uint64(30)
+    hashes *= np.uint64(0xBF58476D1CE4E5B9)
+    hashes ^= hashes >> np.uint64(27)
+    hashes *= np.uint64(0x94D049BB133111EB)
+    hashes ^= hashes >> np.uint64(31)
+
+
+def repeats(spool: Spool, names: Sequence[str], rows: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return which of some rows have the cells of an earlier one of them, bool (all rows,).
+
+    names: the columns that are compared. No value is like no value.
+    """
+    hashes = np.concatenate([_cell_hashes(chunk) for chunk in spool.chunks(names)])
+    chosen = np.flatnonzero(rows)
+    repeated = rows.copy()
+    repeated[chosen[_alike(hashes[chosen]).first]] = False
+    return repeated
+
+
+def _cell_hashes(columns: Sequence[Cells]) -> NDArray[np.uint64]:
+    """Return a hash per row of cells, uint64 (rows,); the same in any chunk."""
+    hashes = np.full(len(columns[0]), len(columns), dtype=np.uint64)
+    for column in columns:
+        if column.texts is None:
+            word = np.where(column.missing, np.nan, column.values + 0.0).view(np.uint64)
+        else:
+            of_text = [blake2b(text.encode(), digest_size=8).digest() for text in column.texts]
+            word = np.frombuffer(b"".join([*of_text, bytes(8)]), dtype=np.uint64)[column.values]
+        _mix(hashes, word)
     return hashes
 
 
@@ -135,8 +168,7 @@ def findings(
 def _duplicates(same: _Alike, parts: NDArray[np.int8]) -> Finding | None:
     repeats = len(parts) - len(same.first)
     shared = same.any(parts == 0)[same.place]
-    remedy = "drop the repeats from preprocess.csv, or keep them in one part (preprocess.split"
-    remedy += ".group)"
+    remedy = "set preprocess.duplicates to drop, or keep them in one part (preprocess.split.group)"
     if 2 * len(same.first) < len(parts):
         remedy = "expected of so few different rows; if they are copies, drop them"
     message = f"{repeats} rows repeat the features of an earlier row exactly"

@@ -88,6 +88,7 @@ class Preprocess(Section):
     task: Literal["auto", "classification", "regression"]
     split: Split
     missing: Literal["fill", "drop", "error"]
+    duplicates: Literal["keep", "drop"]
     scale: Literal["standard", "robust", "quantile", "minmax", "none"]
     audit: Literal["warn", "stop", "off"]
     seed: Seed
