@@ -1,6 +1,7 @@
 """What the stages share, in the order in which data flows.
 
 arithmetic   the environment that makes the bytes of a result portable; the device
+memory       what is freed is kept for the next tensor
 errors       the error a user can mend
 launch       start of every stage: settings, arithmetic, declared files, exit status
 settings     the sections of params.yaml as checked, frozen objects

@@ -57,9 +57,10 @@ def execute(stage: str, run: Work) -> None:
 
 def _start(stage: str) -> tuple[Settings, Declared]:
     """Return the checked settings and files of a stage; torch has their arithmetic then."""
-    from stages.common import arithmetic, params
+    from stages.common import arithmetic, memory, params
     from stages.common.graph import Declared
 
+    memory.keep()
     settings = params.load()
     declared = Declared.read(stage)
     arithmetic.prepare(settings.arithmetic)

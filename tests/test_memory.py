@@ -1,0 +1,36 @@
+"""Freed memory is used again: the system clears no new pages for it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from tests.imports import ROOT
+
+ROUNDS, PAGES = 100, 512  # of 4 KiB: a block of 2 MiB is made and freed in each round
+COUNT = f"""
+import resource, sys
+import numpy as np
+from stages.common import memory
+if sys.argv[1] == "keep":
+    memory.keep()
+np.ones({PAGES} * 512)  # the first block is new in any case
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range({ROUNDS}):
+    blocks = [np.ones({PAGES} * 512) for _ in range(3)]
+    del blocks
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+def faults(how: str) -> int:
+    """Return how many pages the system had to provide."""
+    ended = subprocess.run(
+        [sys.executable, "-c", COUNT, how], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    return int(ended.stdout)
+
+
+def test_memory_that_is_freed_is_kept_for_the_next_block():
+    assert faults("keep") < 4 * PAGES
+    assert faults("release") > ROUNDS * PAGES
