@@ -7,7 +7,7 @@ import pytest
 from numpy.random import default_rng
 
 from stages.common import duplicates
-from stages.common.audit import Finding
+from stages.common.evidence import Finding
 
 HASHES = [13246515128340563437, 18208655546321290187]
 NEAR = [[13604808198346814157, 496632223939344365], [16137929800586639826, 4453740252698439712]]

@@ -26,7 +26,9 @@ encoding     rows of cells encoded as numbers with a schema
 tensorfile   a file of tensors that is filled a few rows at a time
 partition    the encoded rows of one part, on disk and in memory
 dataset      a table from CSV file to encoded parts
-audit        what makes figures dishonest: leaks, ids, groups, drift
+evidence     what the audit looks at, and a finding
+leaks        features that copy the target or give it away, groups across parts
+audit        what makes figures dishonest: leaks, ids, constants, classes, drift
 duplicates   rows that repeat others
 inspection   the audit of one table, and when it stops the stage
 description  a CSV file in words, for a person who brings one

@@ -15,8 +15,8 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from stages.common import audit, cells, fitting
-from stages.common.audit import Finding
 from stages.common.errors import UserError
+from stages.common.evidence import Finding
 from stages.common.names import SHOWN, listed
 from stages.common.schema import Category, Dropped, Numeric
 from stages.common.settings import RAW, Preprocess

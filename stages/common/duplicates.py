@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.common.audit import Finding
+from stages.common.evidence import Finding
 
 WIDTH, LEAST, MOST = 0.03, 0.06, 0.28  # of a cell: so many deviations per feature, within limits
 FINER = 4  # so many times is the second grid finer
