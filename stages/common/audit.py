@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from stages.common import leaks
 from stages.common.cells import Cells
 from stages.common.evidence import Column, Finding, Rows
+from stages.common.settings import PARTS
 
-PARTS = ("train", "val", "test")
 CHECKS = (
     *("target copy", "monotone copy", "leaking column", "id", "group overlap", "constant"),
     *("class missing", "tiny classes", "drift"),

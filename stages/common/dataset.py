@@ -16,13 +16,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from stages.common import dealing, encoding, fitting, split, tensorfile
+from stages.common import dealing, encoding, fitting, tensorfile
 from stages.common.ahead import ahead
 from stages.common.cells import Cells
 from stages.common.errors import UserError, located
 from stages.common.names import listed
 from stages.common.schema import Schema
-from stages.common.settings import Preprocess
+from stages.common.settings import PARTS, Preprocess
 from stages.common.spool import Spool
 from stages.common.table import Roles, Table, pick, resolve
 
@@ -41,7 +41,7 @@ class Rows:
 class Dataset:
     """The cells of one table, the part of each row, and the schema that encodes it.
 
-    parts: int8 (rows,), place in split.PARTS, -1 for a row that is left out.
+    parts: int8 (rows,), place in PARTS, -1 for a row that is left out.
     """
 
     csv: str
@@ -52,7 +52,7 @@ class Dataset:
 
     def sizes(self) -> dict[str, int]:
         """Return the number of rows of each part."""
-        return {name: int((self.parts == at).sum()) for at, name in enumerate(split.PARTS)}
+        return {name: int((self.parts == at).sum()) for at, name in enumerate(PARTS)}
 
     def rows(self) -> Iterator[Rows]:
         """Yield the encoded rows that are kept, in the order of the file, chunk by chunk."""
