@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stages.common import encoding, fitting
+from stages.common import encoding
 from stages.common.cells import Cells
 from stages.common.errors import UserError
-from stages.common.schema import Schema
+from stages.common.schema import NO_VALUE, Schema
 from tests.columns import chunks_of, encode, fit, spool_of
 
 
@@ -160,7 +160,7 @@ def test_a_missing_level_has_its_own_column_when_training_rows_have_it():
     fitted = fit({"colour": ["red", None, "red", "blue"] * 3, "y": targets(12)})
     found = np.array(encode_one([None, "pink"], fitted))
     hot = [fitted.feature_names[index] for index in found.argmax(axis=1)]
-    assert hot == [f"colour={fitting.NO_VALUE}", "colour=(other)"]
+    assert hot == [f"colour={NO_VALUE}", "colour=(other)"]
     assert found.sum(axis=1).tolist() == [1, 1]
 
 

@@ -13,7 +13,7 @@ import pytest
 from stages.common import fitting
 from stages.common.cells import Cells
 from stages.common.errors import UserError
-from stages.common.schema import Category, Dropped, Target
+from stages.common.schema import NO_VALUE, Category, Dropped, Target
 from tests.columns import chunks_of, fit, spool_of
 
 
@@ -195,7 +195,7 @@ def test_bytes_that_python_has_printed_are_levels_without_their_marks():
 
 def test_a_missing_category_is_a_level_of_its_own():
     column = fit_one(["red", None, "blue", "red"] * 3)
-    assert column.levels == sorted(["red", "blue", fitting.NO_VALUE])
+    assert column.levels == sorted(["red", "blue", NO_VALUE])
     assert column.width == 4
 
 
@@ -217,7 +217,7 @@ def test_a_level_needs_three_training_rows(rows, kept):
     column = fit_one(values, train=[True] * (10 + rows) + [False] * 4)
     assert ("rare" in column.levels) == kept
     gap = fit_one([*["red"] * 5, *["blue"] * 5, *[None] * rows])
-    assert (fitting.NO_VALUE in gap.levels) == kept
+    assert (NO_VALUE in gap.levels) == kept
 
 
 def test_a_column_in_which_no_level_has_three_rows_is_dropped():

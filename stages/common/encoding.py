@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.common import cells, fitting
+from stages.common import cells
 from stages.common.cells import Cells
 from stages.common.errors import UserError
-from stages.common.schema import Category, Numeric, Schema
+from stages.common.schema import NO_VALUE, Category, Numeric, Schema
 
 
 def require(names: Sequence[str], schema: Schema) -> None:
@@ -59,7 +59,7 @@ def _levels(block: Cells, column: Category, part: NDArray[np.float32]) -> None:
     code = {level: at for at, level in enumerate(column.levels)}
     other = len(column.levels)
     of_text = [code.get(text, other) for text in block.texts or ()]
-    codes = np.array([*of_text, code.get(fitting.NO_VALUE, other)])[block.values]
+    codes = np.array([*of_text, code.get(NO_VALUE, other)])[block.values]
     part[np.arange(len(part)), codes] = 1
 
 

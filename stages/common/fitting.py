@@ -15,7 +15,17 @@ from numpy.typing import NDArray
 from stages.common import cells
 from stages.common.cells import TRUTH
 from stages.common.errors import UserError
-from stages.common.schema import Category, Dropped, Missing, Numeric, Scale, Schema, Target, Task
+from stages.common.schema import (
+    NO_VALUE,
+    Category,
+    Dropped,
+    Missing,
+    Numeric,
+    Scale,
+    Schema,
+    Target,
+    Task,
+)
 from stages.common.spool import Spool
 from stages.common.table import Roles
 
@@ -35,7 +45,6 @@ HELD: dict[Scale, tuple[float | None, float | None]] = {
     "minmax": (-1.0, 2.0),
     "none": (None, None),
 }
-NO_VALUE = "(missing)"  # the level of a category's missing values
 NO_VALUES = "no value in the training rows"
 CONSTANT = "the same in every training row"
 
