@@ -21,6 +21,7 @@ streams      named, independent random streams
 split        rows dealt to train, val and test
 dealing      which rule of the split deals the rows, and on which column
 schema       what encodes a row: column statistics and classes of the training rows
+targets      the task, and the classes or the mean of the target
 fitting      the schema fitted to the training rows
 encoding     rows of cells encoded as numbers with a schema
 tensorfile   a file of tensors that is filled a few rows at a time

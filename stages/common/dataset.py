@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from stages.common import dealing, encoding, fitting, tensorfile
+from stages.common import dealing, encoding, fitting, targets, tensorfile
 from stages.common.ahead import ahead
 from stages.common.cells import Cells
 from stages.common.errors import UserError, located
@@ -136,7 +136,7 @@ def read(settings: Preprocess, folder: Path) -> Dataset:
         kept = _complete(spool, roles, settings)
         parts = dealing.deal(spool, kept, roles, settings)
         train = parts == 0
-        task = fitting.detect_task(_of(spool, roles.target, train), settings.task)
+        task = targets.detect_task(_of(spool, roles.target, train), settings.task)
         fitted = fitting.fit(
             spool, train, roles, task, settings.missing, settings.scale, categorical
         )
@@ -167,7 +167,7 @@ def read_second(settings: Preprocess, csv: str, first: Schema, folder: Path) -> 
     with located(csv):
         kept = _complete(spool, roles, settings)
         parts = dealing.deal(spool, kept, roles, settings.model_copy(update={"task": first.task}))
-        target = fitting.fit_target(spool, roles.target, parts == 0, first.task)
+        target = targets.fit(spool, roles.target, parts == 0, first.task)
         if set(target.classes) <= set(first.target.classes):
             count = dict(zip(target.classes, target.counts, strict=True))
             counts = [count.get(name, 0) for name in first.target.classes]

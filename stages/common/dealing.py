@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.common import cells, fitting, split
+from stages.common import cells, split, targets
 from stages.common.cells import Cells
 from stages.common.errors import UserError
 from stages.common.settings import Preprocess
@@ -45,7 +45,7 @@ def _deal_kept(
         _check_full(groups, kept, "group")
         return split.by_group(_sorted(groups), chosen.val, chosen.test, settings.seed)
     target = spool.column(roles.target, kept)
-    if not chosen.stratify or fitting.detect_task([target], settings.task) == "regression":
+    if not chosen.stratify or targets.detect_task([target], settings.task) == "regression":
         same = np.zeros(len(target), dtype=np.int32)
         return split.deal(same, chosen.val, chosen.test, settings.seed)
     return split.deal(_sorted(target.as_texts()), chosen.val, chosen.test, settings.seed)
