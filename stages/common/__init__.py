@@ -11,6 +11,7 @@ inputs       what a stage is made from: did it change, its fingerprint
 outputs      the outputs of a run, put in place together
 resume       what a killed run leaves for the next one
 names        names of columns and classes in a message
+dates        dates as days since 1970
 cells        the cells of one column: numbers, truth values, dates, texts
 text         the text of a file: its encoding, the line of what is no text
 ahead        an iterator whose next item is made while the last one is used

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from stages.common import audit, cells, fitting, targets
+from stages.common import audit, cells, dates, fitting, targets
 from stages.common.errors import UserError
 from stages.common.evidence import Finding
 from stages.common.names import SHOWN, listed
@@ -106,7 +106,7 @@ def _what(column: Numeric | Category | Dropped) -> str:
     gaps = "; gaps take the median, and a column of their own marks them"
     gaps = gaps if column.indicator else ""
     if column.kind == "date":
-        form = "%Y-%m-%d" if column.date_format == cells.ISO else column.date_format
+        form = "%Y-%m-%d" if column.date_format == dates.ISO else column.date_format
         return f"date, written as {date(2024, 12, 31).strftime(form)}{gaps}"
     median = f", median {column.fill:g}" if column.kind == "numeric" else ""
     return f"{column.kind}{median}{gaps}"

@@ -11,7 +11,7 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.common import cells, targets
+from stages.common import cells, dates, targets
 from stages.common.cells import TRUTH
 from stages.common.errors import UserError
 from stages.common.schema import (
@@ -89,7 +89,7 @@ def fit_column(
             return _fit_category(name, position, survey)
         if kind == "none":
             return Dropped(name=name, position=position, reason=NO_VALUES)
-    form = kind if kind in cells.DATE_FORMATS else ""
+    form = kind if kind in dates.FORMATS else ""
     kind = "date" if form else kind
     parts = [
         cells.read(block, kind, form)[Spool.part(train, block)] for block in spool.blocks(name)
@@ -106,7 +106,7 @@ class _Survey:
     values: int = 0
     numbers: int = 0
     decorated: int = 0
-    dates: list[str] = field(default_factory=lambda: list(cells.DATE_FORMATS))
+    formats: list[str] = field(default_factory=lambda: list(dates.FORMATS))
     example: str = ""
 
     def kind(self, name: str) -> str:
@@ -120,13 +120,13 @@ class _Survey:
             return "boolean"
         if self.numbers >= MOSTLY * self.values:
             return "numeric"
-        if len(self.dates) > 1:
+        if len(self.formats) > 1:
             raise UserError(
                 f"column '{name}': '{self.example}' may be day/month or month/day; write dates as "
                 "2024-12-31, or leave the column out"
             )
-        if self.dates:
-            return self.dates[0]
+        if self.formats:
+            return self.formats[0]
         if self.decorated >= MOSTLY * self.values:
             raise UserError(
                 f"column '{name}': numbers with signs, such as '{self.example}'; write them as "
@@ -148,7 +148,7 @@ def _survey(spool: Spool, name: str, train: Rows) -> _Survey:
         found.values += int(times.sum())
         found.numbers += int(times[~np.isnan(cells.parsed(texts))].sum())
         found.decorated += sum(int(times[at]) for at in there if DECORATED.fullmatch(texts[at]))
-        found.dates = [form for form in found.dates if cells.are_dates(here, form)]
+        found.formats = [form for form in found.formats if dates.all_fit(here, form)]
         if len(found.counts) <= MOST_TEXTS:
             found.counts.update(dict(zip(here, times[there].tolist(), strict=True)))
     return found
