@@ -515,7 +515,7 @@ def test_the_target_may_stand_anywhere(write, where):
     [
         ({"features": ":"}, "the target 'y' is among the features"),
         ({"features": ["x", "y"]}, "the target 'y' is among the features"),
-        ({"features": ["x", "size"]}, "there is no column 'size'; the table has id, x, k"),
+        ({"features": ["x", "size"]}, "there is no column 'size'; the table has 'id', 'x', 'k'"),
         ({"features": ["x", 9]}, "there is no column 9, the table has 5"),
         ({"features": "3:2"}, "no column of 5 is chosen"),
         ({"target": "answer"}, "preprocess.target: there is no column 'answer'"),
@@ -753,7 +753,7 @@ def test_a_column_of_the_same_name_is_the_target_wherever_it_stands(write):
 @pytest.mark.parametrize(
     ("header", "rows", "text"),
     [
-        ("id,k,y", [row[2:] for row in numbers(30)], "2 feature column(s) missing: x, colour"),
+        ("id,k,y", [row[2:] for row in numbers(30)], "feature columns missing: 'x', 'colour'"),
         (HEADER, numbers(30, classes="a"), "target 'y': every training row has the value 'a'"),
         (HEADER, numbers(2), "2 rows are too few to split"),
         (HEADER, [], "a header but no rows"),

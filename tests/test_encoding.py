@@ -257,7 +257,7 @@ def test_missing_columns_are_counted_and_named():
     fitted = fit(MIXED)
     with pytest.raises(UserError) as caught:
         encoding.require(["flag", "y", "born"], fitted)
-    assert str(caught.value) == "2 feature column(s) missing: n, colour; add them"
+    assert str(caught.value) == "feature columns missing: 'n', 'colour'; add them"
     encoding.require(["born", "colour", "flag", "n"], fitted)
 
 
@@ -267,7 +267,8 @@ def test_of_many_missing_columns_the_first_eight_are_named():
     with pytest.raises(UserError) as caught:
         encoding.require([], fitted)
     assert str(caught.value) == (
-        "10 feature column(s) missing: c0, c1, c2, c3, c4, c5, c6, c7, ...; add them"
+        "feature columns missing: 'c0', 'c1', 'c2', 'c3', 'c4', 'c5', 'c6', 'c7', ... (10); "
+        "add them"
     )
     encoding.require([*columns, "more"], fitted)
 

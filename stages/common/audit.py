@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from stages.common import leaks
 from stages.common.cells import Cells
 from stages.common.evidence import Column, Finding, Rows
+from stages.common.names import SHOWN
 from stages.common.settings import PARTS
 
 CHECKS = (
@@ -23,7 +24,6 @@ CHECKS = (
     *("class missing", "tiny classes", "drift"),
 )
 TINY = 10  # rows below which a class is tiny
-NAMED = 8  # classes named in a message
 DRIFT = 0.15  # distance of two parts below which drift is too small to matter
 
 
@@ -111,8 +111,8 @@ def _whole(check: str, rows: Rows, count: int, message: str, remedy: str) -> Fin
 
 
 def _listed(rows: Rows, classes: NDArray[Any]) -> str:
-    named = [f"{rows.name(each)} ({rows.counts[each]} rows)" for each in classes[:NAMED]]
-    return ", ".join(named) + (", ..." if len(classes) > NAMED else "")
+    named = [f"{rows.name(each)} ({rows.counts[each]} rows)" for each in classes[:SHOWN]]
+    return ", ".join(named) + (", ..." if len(classes) > SHOWN else "")
 
 
 def _drift(x: Column, rows: Rows, tests: int) -> Finding | None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from stages.common import cells
 from stages.common.cells import Cells
 from stages.common.errors import UserError
+from stages.common.names import listed
 from stages.common.schema import NO_VALUE, Category, Numeric, Schema
 
 
@@ -18,8 +19,7 @@ def require(names: Sequence[str], schema: Schema) -> None:
     """Raise UserError unless all feature columns of the schema are among the names."""
     absent = [column.name for column in schema.features if column.name not in names]
     if absent:
-        shown = ", ".join(absent[:8]) + (", ..." if len(absent) > 8 else "")
-        raise UserError(f"{len(absent)} feature column(s) missing: {shown}; add them")
+        raise UserError(f"feature columns missing: {listed(absent)}; add them")
 
 
 def gaps(columns: Mapping[str, Cells], schema: Schema) -> int:
