@@ -232,28 +232,6 @@ def test_a_header_only(csv, content):
     assert message(csv(content)) == ": a header but no rows; put rows below it"
 
 
-@pytest.mark.parametrize("separator", [",", "auto"])
-@pytest.mark.parametrize(
-    ("rows", "line", "cells"),
-    [
-        ("1,2,3\n1,2\n4,5,6\n", 3, 2),
-        ("1\n1,2,3\n", 2, 1),
-        ("1,2,3\n1,2,3,4\n1,2,3\n", 3, 4),
-        ("1,2,3,4\n1,2,3\n", 2, 4),
-        ("1,2,3,4\n1,2,3,4\n", 2, 4),
-        ("1,2,3,\n4,5,6,\n", 2, 4),
-        ("1,2,3,4,5,6\n", 2, 6),
-        ("\n1,2,3\n\n1,2\n", 5, 2),
-        ('1,2,"two\nlines"\n1,2\n', 4, 2),
-        ("1,2,3\n" * 5000 + "1,2\n", 5002, 2),
-        ('"1,2,3\n4,5,6\n', 3, 1),
-    ],
-)
-def test_a_ragged_line_is_named_and_neither_filled_nor_cut(csv, rows, line, cells, separator):
-    expected = f", line {line}: {cells} cells, but the header names 3 columns; mend that line"
-    assert message(csv("a,b,c\n" + rows), separator=separator).startswith(expected)
-
-
 @pytest.mark.parametrize("last", ["3", "x", ""], ids=["number", "text", "missing"])
 @pytest.mark.parametrize(
     ("ragged", "line", "cells"),
