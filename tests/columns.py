@@ -14,7 +14,7 @@ from unittest import mock
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.common import encoding, fitting, params, table
+from stages.common import encoding, fitting, params, table, targets
 from stages.common.dataset import Dataset
 from stages.common.partition import Partition
 from stages.common.schema import Schema
@@ -79,7 +79,7 @@ def fit(
     *features, target = columns
     blocks = (block.take(Spool.part(rows, block)) for block in spool.blocks(target))
     roles = Roles(tuple(features), target, ())
-    found = fitting.detect_task(blocks, task)
+    found = targets.detect_task(blocks, task)
     return fitting.fit(spool, rows, roles, found, missing, scale, categorical)
 
 

@@ -43,6 +43,18 @@ def settings() -> Settings:
 
 
 @pytest.fixture
+def csv(tmp_path: Path) -> Callable[[str | bytes], Path]:
+    """Write a file of text or bytes and return its path."""
+
+    def write(content: str | bytes) -> Path:
+        path = Path(tmp_path, "t.csv")
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        return path
+
+    return write
+
+
+@pytest.fixture
 def make_recipe() -> Callable[..., Recipe]:
     """Build a recipe from MEMBER and SHARED with some settings replaced.
 

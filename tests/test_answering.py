@@ -97,7 +97,7 @@ def test_columns_that_training_dropped_are_not_called_extra(answers):
 
 
 def test_missing_columns_are_named_before_a_row_is_read(answers):
-    with pytest.raises(UserError, match=r"t\.csv: 2 feature column\(s\) missing: a, b; add them"):
+    with pytest.raises(UserError, match=r"t\.csv: feature columns missing: 'a', 'b'; add them"):
         answers(TWO, "c,y\n1,no\n")
 
 

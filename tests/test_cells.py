@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -253,74 +252,11 @@ def test_a_cell_that_is_neither_true_nor_false_is_named():
 # Dates
 
 
-@pytest.mark.parametrize(
-    ("form", "text", "days"),
-    [
-        ("iso", "1970-01-01", 0),
-        ("iso", "1970-01-02", 1),
-        ("iso", "1969-12-31", -1),
-        ("iso", "2000-03-01", 11017),
-        ("iso", "1970-01-02 12:00", 1.5),
-        ("iso", "1970-01-02T06:00:00", 1.25),
-        ("iso", "1970-01-02T06:00:00Z", 1.25),
-        ("iso", "1970-01-02T06:00:00+06:00", 1),
-        ("iso", "1970-01-01T18:00:00.5-06:00", 1 + 0.5 / 86400),
-        ("%d.%m.%Y", "31.12.1970", 364),
-        ("%d.%m.%Y", "1.2.1970", 31),
-        ("%d.%m.%Y", "01.02.1970 06:00", 31.25),
-        ("%d.%m.%Y", "01.02.1970 06:00:36", 31.25 + 36 / 86400),
-        ("%Y/%m/%d", "1970/02/01", 31),
-        ("%m/%d/%Y", "02/01/1970", 31),
-        ("%d/%m/%Y", "02/01/1970", 1),
-        ("%d/%m/%Y", "02/01/1970 12:00", 1.5),
-    ],
-)
-def test_a_date_is_days_since_1970_in_utc(form, text, days):
-    assert cells.day(text, form) == days
-    assert cells.dates(column([text]), form).tolist() == [days]
-
-
-@pytest.mark.parametrize(
-    ("form", "text"),
-    [
-        ("iso", "2024-13-01"),
-        ("iso", "2023-02-29"),
-        ("iso", "20240101"),
-        ("iso", "2024-W01-1"),
-        ("iso", "2024-01"),
-        ("iso", "2024/01/01"),
-        ("iso", "2024-01-01 25:00"),
-        ("iso", "x"),
-        ("%d.%m.%Y", "12.31.2024"),
-        ("%d.%m.%Y", "1.2.24"),
-        ("%d.%m.%Y", "01.02.2024 noon"),
-        ("%m/%d/%Y", "31/12/2024"),
-        ("%d/%m/%Y", "12/31/2024"),
-        ("%Y/%m/%d", "2024/31/12"),
-        ("%Y/%m/%d", ""),
-    ],
-)
-def test_what_is_no_date_of_a_format_is_refused(form, text):
-    assert math.isnan(cells.day(text, form))
-    assert not cells.are_dates([text], form)
-
-
-@given(st.datetimes(datetime(1600, 1, 1), datetime(2400, 1, 1)))
-def test_dates_and_times_agree_with_the_clock(moment):
-    expected = (moment - datetime(1970, 1, 1)) / timedelta(days=1)
-    assert cells.day(moment.isoformat(), "iso") == pytest.approx(expected, abs=1e-9)
-    assert cells.day(str(moment.replace(tzinfo=UTC)), "iso") == cells.day(str(moment), "iso")
-    whole = moment.replace(second=0, microsecond=0)
-    for form in cells.DATE_FORMATS[1:]:
-        text = whole.strftime(f"{form} %H:%M")
-        assert cells.day(text, form) == cells.day(whole.isoformat(), "iso")
-
-
 def test_a_missing_date_becomes_nan_and_another_format_is_named():
     found = column(["2024-12-31", None, "31.12.2024"], start=9)
-    assert np.isnan(cells.dates(found.take(np.array([0, 1])), "iso")).tolist() == [False, True]
+    assert np.isnan(cells.days(found.take(np.array([0, 1])), "iso")).tolist() == [False, True]
     with pytest.raises(UserError) as caught:
-        cells.dates(found, "iso")
+        cells.days(found, "iso")
     assert str(caught.value).startswith(
         "row 11, column 'depth': '31.12.2024' is not a date as the training rows have them; mend"
     )
@@ -328,13 +264,7 @@ def test_a_missing_date_becomes_nan_and_another_format_is_named():
 
 def test_numbers_are_no_dates():
     with pytest.raises(UserError, match="'20240101' is not a date"):
-        cells.dates(numeric([20240101]), "iso")
-
-
-def test_all_texts_must_be_dates():
-    assert cells.are_dates([], "iso")
-    assert cells.are_dates(["2024-01-01", "2024-01-01 10:00"], "iso")
-    assert not cells.are_dates(["2024-01-01", "soon"], "iso")
+        cells.days(numeric([20240101]), "iso")
 
 
 def test_a_column_is_read_as_its_kind():

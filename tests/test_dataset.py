@@ -21,7 +21,7 @@ from stages.common import dataset, split, table
 from stages.common.dataset import Dataset
 from stages.common.errors import UserError
 from stages.common.partition import Partition
-from stages.common.settings import Preprocess
+from stages.common.settings import PARTS, Preprocess
 from tests.columns import partition
 
 SETTINGS: dict[str, Any] = {
@@ -100,7 +100,7 @@ def schema_text(found: Dataset) -> str:
 
 
 def parts_of(found: Dataset) -> dict[str, Partition]:
-    return {name: partition(found, name) for name in split.PARTS}
+    return {name: partition(found, name) for name in PARTS}
 
 
 def stored(found: Dataset, part: str) -> bytes:
@@ -132,7 +132,7 @@ def test_the_tensors_are_the_cells_that_pandas_reads(write):
 
 
 @pytest.mark.parametrize("end", [0, -1])
-@pytest.mark.parametrize("part", split.PARTS)
+@pytest.mark.parametrize("part", PARTS)
 def test_first_and_last_sample_lead_back_to_their_csv_rows(write, part, end):
     rows = [[n, n * 0.1, n * n, "cab"[n % 3]] for n in range(40)]
     csv = write("id,a,b,y", rows)
@@ -183,7 +183,7 @@ def test_without_stratifying_the_classes_have_no_say(write):
     dealt = split.deal(np.zeros(60, dtype=np.int32), 0.1, 0.1, 0)
     assert found.parts.tolist() == dealt.tolist()
     for name, part in parts_of(found).items():
-        assert part.row.tolist() == np.flatnonzero(dealt == split.PARTS.index(name)).tolist()
+        assert part.row.tolist() == np.flatnonzero(dealt == PARTS.index(name)).tolist()
 
 
 def test_rows_stay_in_the_order_of_the_file(write):
@@ -196,7 +196,7 @@ def test_the_same_settings_give_the_same_bytes_and_another_seed_other_rows(write
     write(HEADER, numbers(50))
     one, two = dataset.read(preprocess(), SPOOL), dataset.read(preprocess(), SPOOL)
     assert schema_text(one) == schema_text(two)
-    assert all(stored(one, part) == stored(two, part) for part in split.PARTS)
+    assert all(stored(one, part) == stored(two, part) for part in PARTS)
     other = dataset.read(preprocess(seed=1), SPOOL)
     assert partition(other, "test").row.tolist() != partition(one, "test").row.tolist()
 
@@ -207,7 +207,7 @@ def test_a_split_column_decides_and_is_no_feature(write):
     write("id,x,part,y", rows)
     found = dataset.read(preprocess(split={"column": "part"}), SPOOL)
     assert found.roles.features == ("x",)
-    for name in split.PARTS:
+    for name in PARTS:
         expected = [n for n in range(40) if parts[n % 4] == name]
         assert partition(found, name).row.tolist() == expected
 
@@ -394,7 +394,7 @@ def test_columns_named_in_the_settings_stay_when_the_file_moves_them(write):
     order = [4, 2, 0, 3, 1]
     write(",".join(HEADER.split(",")[n] for n in order), [[r[n] for n in order] for r in rows])
     after = dataset.read(preprocess(**names), SPOOL)
-    for part in split.PARTS:
+    for part in PARTS:
         assert stored(after, part) == stored(before, part)
 
 
@@ -431,7 +431,7 @@ def test_an_empty_dataset_keeps_widths_and_types(write):
 
 def saved(found: Dataset, folder: str) -> dict[str, bytes]:
     """Write the parts and return the bytes of each file."""
-    places = {name: Path(folder, f"{name}.pt") for name in split.PARTS}
+    places = {name: Path(folder, f"{name}.pt") for name in PARTS}
     found.save(places, lambda _: None)
     return {name: place.read_bytes() for name, place in places.items()}
 
@@ -462,7 +462,7 @@ def test_the_files_are_the_parts_and_whoever_watches_sees_every_row_once(write, 
     monkeypatch.setattr(table, "CHUNK", 7)
     write(HEADER, [[*r[:4], "" if n in (0, 7) else r[4]] for n, r in enumerate(numbers(50))])
     found, seen = dataset.read(preprocess(), SPOOL), list[dataset.Rows]()
-    places = {name: Path("made", f"{name}.pt") for name in split.PARTS}
+    places = {name: Path("made", f"{name}.pt") for name in PARTS}
     found.save(places, seen.append)
     for name, part in parts_of(found).items():
         loaded = Partition.load(places[name], found.schema)
@@ -479,7 +479,7 @@ def test_an_empty_dataset_is_saved_as_parts_without_rows(write):
     write(HEADER, numbers(50))
     found = dataset.read(preprocess(), SPOOL)
     saved(found.empty(), "made")
-    for name in split.PARTS:
+    for name in PARTS:
         assert len(Partition.load(Path("made", f"{name}.pt"), found.schema)) == 0
 
 
@@ -521,7 +521,7 @@ def test_the_target_may_stand_anywhere(write, where):
         "first": ("1:", 0), "middle": (["x", "k", -1], 2), "last": ("x:colour", "y"),
     }[where]  # fmt: skip
     found = dataset.read(preprocess(features=features, target=target), SPOOL)
-    assert all(stored(found, part) == stored(usual, part) for part in split.PARTS)
+    assert all(stored(found, part) == stored(usual, part) for part in PARTS)
 
 
 # Errors: the file and what to mend are named.
@@ -532,7 +532,7 @@ def test_the_target_may_stand_anywhere(write, where):
     [
         ({"features": ":"}, "the target 'y' is among the features"),
         ({"features": ["x", "y"]}, "the target 'y' is among the features"),
-        ({"features": ["x", "size"]}, "there is no column 'size'; the table has id, x, k"),
+        ({"features": ["x", "size"]}, "there is no column 'size'; the table has 'id', 'x', 'k'"),
         ({"features": ["x", 9]}, "there is no column 9, the table has 5"),
         ({"features": "3:2"}, "no column of 5 is chosen"),
         ({"target": "answer"}, "preprocess.target: there is no column 'answer'"),
@@ -569,7 +569,7 @@ def test_settings_that_fit_no_table_are_refused(write, changes):
         dataset.read(preprocess(**changes), SPOOL)
 
 
-@pytest.mark.parametrize("part", split.PARTS)
+@pytest.mark.parametrize("part", PARTS)
 def test_junk_among_numbers_is_named_with_row_and_column_in_any_part(write, part):
     rows = numbers(60)
     write(HEADER, rows)
@@ -679,7 +679,7 @@ def test_it_may_have_its_columns_in_another_order_and_more_of_them(write):
     rows = numbers(30, seed=1)
     usual = second_of(write, rows)
     moved = second_of(write, [[r[4], r[3], 0, r[2], r[1]] for r in rows], "y,colour,new,k,x")
-    for part in split.PARTS:
+    for part in PARTS:
         assert stored(moved, part) == stored(usual, part)
     assert moved.roles.target == "y"
     assert moved.roles.left_out == ("new",)
@@ -690,7 +690,7 @@ def test_a_column_dropped_from_the_first_table_may_be_there_or_not(write):
     rows = [[n, n, n % 5, "ab"[n % 2]] for n in range(30)]
     there = second_of(write, rows, "id,same,x,y")
     gone = second_of(write, [[r[0], *r[2:]] for r in rows], "id,x,y")
-    assert all(stored(there, part) == stored(gone, part) for part in split.PARTS)
+    assert all(stored(there, part) == stored(gone, part) for part in PARTS)
     assert "left out: 'id'; dropped" in there.summary()
 
 
@@ -770,7 +770,7 @@ def test_a_column_of_the_same_name_is_the_target_wherever_it_stands(write):
 @pytest.mark.parametrize(
     ("header", "rows", "text"),
     [
-        ("id,k,y", [row[2:] for row in numbers(30)], "2 feature column(s) missing: x, colour"),
+        ("id,k,y", [row[2:] for row in numbers(30)], "feature columns missing: 'x', 'colour'"),
         (HEADER, numbers(30, classes="a"), "target 'y': every training row has the value 'a'"),
         (HEADER, numbers(2), "2 rows are too few to split"),
         (HEADER, [], "a header but no rows"),

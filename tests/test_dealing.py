@@ -13,7 +13,7 @@ import pytest
 from stages.common import dataset, dealing, params, split, table
 from stages.common.dataset import Dataset
 from stages.common.errors import UserError
-from stages.common.settings import Preprocess
+from stages.common.settings import PARTS, Preprocess
 from tests.imports import ROOT
 
 HEADER = "patient,day,part,x,y"
@@ -52,7 +52,7 @@ def deal(**changes: Any) -> Dataset:
 
 def named(found: Dataset) -> list[str]:
     """The part of each row, `-` for one that is left out."""
-    return [(*split.PARTS, "-")[part] for part in found.parts.tolist()]
+    return [(*PARTS, "-")[part] for part in found.parts.tolist()]
 
 
 def error(**changes: Any) -> str:
@@ -84,7 +84,7 @@ def test_the_names_of_classes_decide_and_not_their_order_in_the_file(write):
         write(rows)
         parts = zip(rows, named(deal(stratify=True)), strict=True)
         found = Counter((str(row[4]), part) for row, part in parts)
-        return [{name: found[name, part] for name in "abcde"} for part in split.PARTS]
+        return [{name: found[name, part] for name in "abcde"} for part in PARTS]
 
     expected = counts(rows)
     assert expected[1] == {"a": 2, "b": 2, "c": 2, "d": 2, "e": 1}
@@ -100,7 +100,7 @@ def test_the_rows_of_a_group_stay_together(write, numbers):
     for row, part in zip(rows, named(found), strict=True):
         parts.setdefault(row[0], set()).add(part)
     assert all(len(where) == 1 for where in parts.values())
-    assert set(named(found)) == set(split.PARTS)
+    assert set(named(found)) == set(PARTS)
     assert abs(found.sizes()["train"] - 80) <= 5
 
 

@@ -218,7 +218,7 @@ def test_the_target_is_named_guessed_by_its_name_or_last(described, names, targe
 
 @pytest.mark.parametrize("target", ["Kind", "", "0", "-1"])
 def test_an_unknown_target_is_an_error(described, target):
-    with pytest.raises(UserError, match=r"^--target: there is no column .*; the table has size"):
+    with pytest.raises(UserError, match=r"^--target: there is no column .*; the table has 'size'"):
         described({"size": numbers(), "kind": KINDS}, target)
 
 

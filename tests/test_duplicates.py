@@ -7,7 +7,7 @@ import pytest
 from numpy.random import default_rng
 
 from stages.common import duplicates
-from stages.common.audit import Finding
+from stages.common.evidence import Finding
 from tests.columns import chunks_of, spool_of
 
 HASHES = [13246515128340563437, 18208655546321290187]

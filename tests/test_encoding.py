@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stages.common import encoding, fitting
+from stages.common import encoding
 from stages.common.cells import Cells
 from stages.common.errors import UserError
-from stages.common.schema import Schema
+from stages.common.schema import NO_VALUE, Schema
 from tests.columns import chunks_of, encode, fit, spool_of
 
 
@@ -160,7 +160,7 @@ def test_a_missing_level_has_its_own_column_when_training_rows_have_it():
     fitted = fit({"colour": ["red", None, "red", "blue"] * 3, "y": targets(12)})
     found = np.array(encode_one([None, "pink"], fitted))
     hot = [fitted.feature_names[index] for index in found.argmax(axis=1)]
-    assert hot == [f"colour={fitting.NO_VALUE}", "colour=(other)"]
+    assert hot == [f"colour={NO_VALUE}", "colour=(other)"]
     assert found.sum(axis=1).tolist() == [1, 1]
 
 
@@ -257,7 +257,7 @@ def test_missing_columns_are_counted_and_named():
     fitted = fit(MIXED)
     with pytest.raises(UserError) as caught:
         encoding.require(["flag", "y", "born"], fitted)
-    assert str(caught.value) == "2 feature column(s) missing: n, colour; add them"
+    assert str(caught.value) == "feature columns missing: 'n', 'colour'; add them"
     encoding.require(["born", "colour", "flag", "n"], fitted)
 
 
@@ -267,7 +267,8 @@ def test_of_many_missing_columns_the_first_eight_are_named():
     with pytest.raises(UserError) as caught:
         encoding.require([], fitted)
     assert str(caught.value) == (
-        "10 feature column(s) missing: c0, c1, c2, c3, c4, c5, c6, c7, ...; add them"
+        "feature columns missing: 'c0', 'c1', 'c2', 'c3', 'c4', 'c5', 'c6', 'c7', ... (10); "
+        "add them"
     )
     encoding.require([*columns, "more"], fitted)
 

@@ -11,9 +11,8 @@ import numpy as np
 import pytest
 
 from stages.common import fitting
-from stages.common.cells import Cells
 from stages.common.errors import UserError
-from stages.common.schema import Category, Dropped, Target
+from stages.common.schema import NO_VALUE, Category, Dropped
 from tests.columns import chunks_of, fit, spool_of
 
 
@@ -195,7 +194,7 @@ def test_bytes_that_python_has_printed_are_levels_without_their_marks():
 
 def test_a_missing_category_is_a_level_of_its_own():
     column = fit_one(["red", None, "blue", "red"] * 3)
-    assert column.levels == sorted(["red", "blue", fitting.NO_VALUE])
+    assert column.levels == sorted(["red", "blue", NO_VALUE])
     assert column.width == 4
 
 
@@ -217,7 +216,7 @@ def test_a_level_needs_three_training_rows(rows, kept):
     column = fit_one(values, train=[True] * (10 + rows) + [False] * 4)
     assert ("rare" in column.levels) == kept
     gap = fit_one([*["red"] * 5, *["blue"] * 5, *[None] * rows])
-    assert (fitting.NO_VALUE in gap.levels) == kept
+    assert (NO_VALUE in gap.levels) == kept
 
 
 def test_a_column_in_which_no_level_has_three_rows_is_dropped():
@@ -481,118 +480,3 @@ def test_the_columns_named_are_levels_and_no_others():
     columns = {"x": ["1", "2"] * 3, "z": ["1", "2"] * 3, "y": ["a", "b"] * 3}
     found = fit(columns, categorical=["z", "y"])
     assert [column.kind for column in found.features] == ["numeric", "category"]
-
-
-# The target
-
-
-def column_of(values: Sequence[str]) -> list[Cells]:
-    return list(spool_of({"y": values, "spare": ["1"] * len(values)}).blocks("y"))
-
-
-@pytest.mark.parametrize(
-    ("values", "task"),
-    [
-        (["0", "1", "2"], "classification"),
-        (["1.0", "2.0", "3e0"], "classification"),
-        (["1", "2.5", "3"], "regression"),
-        (["-0.1", "1e-3"], "regression"),
-        (["b'1'", "2.5"], "regression"),
-        (["a", "2.5"], "classification"),
-        (["yes", "no"], "classification"),
-        (["1", "inf"], "classification"),
-        (["1", str(2**60 + 1)], "classification"),
-    ],
-)
-@pytest.mark.parametrize("chunk", [1, 100])
-def test_a_fraction_among_numbers_makes_it_a_regression(values, task, chunk):
-    with chunks_of(chunk):
-        column = column_of(values)
-    assert fitting.detect_task(column, "auto") == task
-    assert fitting.detect_task(column, "regression") == "regression"
-    assert fitting.detect_task(column, "classification") == "classification"
-
-
-@pytest.mark.parametrize("missing", [["2.5", "", "1"], ["b'2.5'", "", "1"]])
-def test_rows_without_a_target_do_not_change_the_task(missing):
-    assert fitting.detect_task(column_of(missing), "auto") == "regression"
-
-
-def test_the_task_is_that_of_the_rows_taken():
-    (block,) = column_of(["1.5", "b'2'", "x", "1"])
-    assert fitting.detect_task([block], "auto") == "classification"
-    for rows, task in (([0, 1, 3], "regression"), ([1, 3], "classification")):
-        assert fitting.detect_task([block.take(np.array(rows))], "auto") == task
-
-
-def target_of(
-    values: Sequence[str], task: Any = "classification", train: Sequence[bool] | None = None
-) -> Target:
-    spool = spool_of({"x": ["1"] * len(values), "y": values})
-    rows = np.ones(len(spool), dtype=np.bool_) if train is None else np.array(train)
-    return fitting.fit_target(spool, "y", rows, task)
-
-
-@pytest.mark.parametrize(
-    ("values", "classes", "counts"),
-    [
-        (["10", "9", "10", "2", "9", "10"], ["2", "9", "10"], [1, 2, 3]),
-        (["b", "a", "b", "b"], ["a", "b"], [1, 3]),
-        (["b'b'", "a", "b", "b'b'"], ["a", "b"], [1, 3]),
-        (["x", "10", "9", "x", "9", "10", "-1", "-1"], ["-1", "9", "10", "x"], [2, 2, 2, 2]),
-        (["True", "False"] * 2, ["False", "True"], [2, 2]),
-        (["0.0", "1.0", "1", "0"], ["0", "1"], [2, 2]),
-        (["b", "NAN", "a", "1", "inf"] * 2, ["1", "NAN", "a", "b", "inf"], [2] * 5),
-        (["1", "a", "inf", "NAN", "b"] * 2, ["1", "NAN", "a", "b", "inf"], [2] * 5),
-    ],
-)
-@pytest.mark.parametrize("chunk", [2, 100])
-def test_classes_are_sorted_numbers_by_size_before_text_and_counted(values, classes, counts, chunk):
-    with chunks_of(chunk):
-        target = target_of(values)
-    assert target == Target(name="y", position=1, classes=classes, counts=counts)
-
-
-def test_classes_that_no_training_row_has_are_not_known():
-    target = target_of(["a", "b", "a", "b", "c", "c"], train=[True] * 4 + [False] * 2)
-    assert (target.classes, target.counts) == (["a", "b"], [2, 2])
-
-
-def test_a_number_as_target_has_its_mean_and_population_deviation():
-    values = ["1.5", "2.5", "4", "8"]
-    for target in (
-        target_of(values, "regression"),
-        target_of([*values, "99"], "regression", train=[True] * 4 + [False]),
-    ):
-        assert target.shift == 4
-        assert target.scale == math.sqrt((2.5**2 + 1.5**2 + 0 + 16) / 4)
-        assert (target.classes, target.counts) == ([], [])
-
-
-@pytest.mark.parametrize("task", ["classification", "regression"])
-def test_a_constant_target_is_named_with_its_value(task):
-    with pytest.raises(UserError) as caught:
-        target_of([*["4"] * 6, "5"], task, train=[True] * 6 + [False])
-    assert str(caught.value) == (
-        "target 'y': every training row has the value '4'; there is nothing to learn, choose "
-        "another target"
-    )
-
-
-def test_a_target_with_nearly_as_many_classes_as_rows_is_refused_with_both_numbers():
-    with pytest.raises(UserError) as caught:
-        target_of(["1", "2", "3", "4", "4", "4", "4"])
-    assert str(caught.value) == (
-        "target 'y': 4 classes in 7 training rows; choose another target, or set "
-        "preprocess.task to regression"
-    )
-    assert target_of(["1", "2", "3", "3", "3", "3"]).counts == [1, 1, 4]
-
-
-def test_many_whole_numbers_can_be_a_regression_on_request():
-    assert target_of(["1", "2", "3", "4"], "regression").shift == 2.5
-
-
-def test_junk_in_a_regression_target_is_named():
-    with pytest.raises(UserError, match="row 1, column 'y': 'x' is not a number"):
-        target_of(["1.5", "x", "2"], "regression")

@@ -17,11 +17,11 @@ from tests.imports import ROOT
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """A stage `bake` that reads two files, a folder and two settings."""
+    """A stage `bake` that reads two files, a folder and some settings."""
     stage = {
         "cmd": "python -m stages.bake",
         "deps": ["raw", "code.py", "flour.pt"],
-        "params": ["arithmetic", "train", "finetune.csv"],
+        "params": ["arithmetic", "preprocess.split", "train", "finetune.csv", "search.space"],
         "outs": ["bread.pt"],
     }
     (tmp_path / "dvc.yaml").write_text(json.dumps({"stages": {"bake": stage}}))
@@ -83,13 +83,32 @@ def test_a_file_that_comes_into_a_declared_folder_is_named(folder):
 
 
 @pytest.mark.parametrize(
-    ("section", "key", "value", "named"),
-    [("train", "lr", 0.5, "train"), ("finetune", "csv", "", r"finetune\.csv")],
+    ("section", "values", "named"),
+    [
+        ("train", {"lr": 0.5}, "'train.lr'"),
+        ("train", {"epochs": 3, "lr": 0.5}, "'train.lr', 'train.epochs'"),
+        ("finetune", {"csv": "", "lr": 0.5}, "'finetune.csv'"),  # lr is not declared
+    ],
 )
-def test_a_setting_that_changes_is_named(folder, section, key, value, named):
+def test_the_settings_that_change_are_named(folder, section, values, named):
     inputs = taken()
-    edit_params(folder, section, **{key: value})
+    edit_params(folder, section, **values)
     with pytest.raises(UserError, match=rf"^params\.yaml: {named} changed while bake ran"):
+        inputs.check()
+
+
+@pytest.mark.parametrize(
+    ("line", "instead", "named"),
+    [
+        ("    stratify: true\n", "    stratify: false\n", r"preprocess\.split\.stratify"),
+        ("      noise:\n", "      mixup:\n", r"search\.space\.train\.noise', '.*\.mixup"),
+    ],
+)
+def test_a_setting_deep_down_that_changes_comes_or_goes_is_named(folder, line, instead, named):
+    inputs, text = taken(), (folder / "params.yaml").read_text()
+    assert text.count(line) == 1
+    (folder / "params.yaml").write_text(text.replace(line, instead))
+    with pytest.raises(UserError, match=rf"^params\.yaml: '{named}' changed while bake ran"):
         inputs.check()
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from stages.common import audit, dataset, duplicates, inspection, params
-from stages.common.audit import Finding
 from stages.common.errors import UserError
+from stages.common.evidence import Finding
 from stages.common.inspection import HEADER, Inspector
 from stages.common.settings import Preprocess
 from tests.imports import ROOT

@@ -8,6 +8,7 @@ import os
 import re
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 from dvc.utils.serialize import parse_yaml  # type: ignore[import-untyped]
@@ -302,6 +303,14 @@ def test_several_mistakes_are_counted_and_the_first_is_named(tmp_path):
     assert found.endswith(", not 5 (and 1 more)")
 
 
+def test_many_mistakes_are_found_in_one_reading_of_the_text(tmp_path, monkeypatch):
+    reading = mock.Mock(wraps=params.compose)
+    monkeypatch.setattr(params, "compose", reading)
+    text = re.sub(r"^  (\w+: )", r"  un\1", TEXT, flags=re.MULTILINE)
+    assert " more)" in message(tmp_path, text)
+    assert reading.call_count == 1
+
+
 @pytest.mark.parametrize(
     ("text", "line", "said"),
     [
@@ -358,19 +367,19 @@ def test_a_folder_in_its_place_is_the_users_error(tmp_path):
         params.load(tmp_path)
 
 
-def test_the_line_of_a_key_is_that_of_the_deepest_key_the_text_has():
-    text = "# head\na: 1\n\nb:\n  c: 2\n  # note\n  d:\n    e: 3\n"
-    assert params.lines(text, ["a"]) == 2
-    assert params.lines(text, ["b", "c"]) == 5
-    assert params.lines(text, ["b", "d", "e"]) == 8
-    assert params.lines(text, ["b", "d", "e", "f"]) == 8
+def test_the_line_of_a_key_is_that_of_the_deepest_key_the_document_has():
+    document = params.compose("# head\na: 1\n\nb:\n  c: 2\n  # note\n  d:\n    e: 3\n")
+    assert params.line_of(document, ["a"]) == 2
+    assert params.line_of(document, ["b", "c"]) == 5
+    assert params.line_of(document, ["b", "d", "e"]) == 8
+    assert params.line_of(document, ["b", "d", "e", "f"]) == 8
 
 
 def test_the_line_of_a_section_is_that_of_its_own_key():
-    text = "# head\na: 1\n\nb:\n  c: 2\n  # note\n  d:\n    e: 3\n"
-    assert params.lines(text, ["b"]) == 4
-    assert params.lines(text, ["b", "missing"]) == 4
-    assert params.lines(text, ["b", "d"]) == 7
+    document = params.compose("# head\na: 1\n\nb:\n  c: 2\n  # note\n  d:\n    e: 3\n")
+    assert params.line_of(document, ["b"]) == 4
+    assert params.line_of(document, ["b", "missing"]) == 4
+    assert params.line_of(document, ["b", "d"]) == 7
 
 
 # editing

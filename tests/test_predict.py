@@ -148,7 +148,7 @@ def test_the_same_file_gives_the_same_bytes(home, tmp_path):
 @pytest.mark.parametrize(
     ("content", "text"),
     [
-        ("size,colour\n1,red\n", "1 feature column(s) missing: wild; add them"),
+        ("size,colour\n1,red\n", "feature columns missing: 'wild'; add them"),
         (
             "size,colour,wild\n1,red,yes\nlow,red,no\n",
             "row 1, column 'size': 'low' is not a number",

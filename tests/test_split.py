@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from stages.common import split
 from stages.common.cells import Cells
 from stages.common.errors import UserError
+from stages.common.settings import PARTS
 
 SHARES = [(0.1, 0.1), (0.2, 0.05), (0.15, 0.05), (0.3, 0.3), (0.01, 0.3)]
 QUICK = 10.0  # seconds: far more than needed, far less than a quadratic rule takes
@@ -29,7 +30,7 @@ def classes_of(counts, seed=0):
 
 
 def sizes_of(parts):
-    return dict(zip(split.PARTS, np.bincount(parts, minlength=3).tolist(), strict=True))
+    return dict(zip(PARTS, np.bincount(parts, minlength=3).tolist(), strict=True))
 
 
 def counted(classes, parts):
@@ -206,7 +207,7 @@ def test_no_group_is_in_two_parts_and_none_is_empty(counts, shares, seed):
 def test_sizes_are_near_when_groups_are_many():
     groups = classes_of(np.random.default_rng(0).integers(1, 6, 1000))
     found, sizes = sizes_of(split.by_group(groups, 0.1, 0.2, 0)), split.sizes(len(groups), 0.1, 0.2)
-    assert all(abs(found[part] - sizes[part]) <= 10 for part in split.PARTS)
+    assert all(abs(found[part] - sizes[part]) <= 10 for part in PARTS)
 
 
 def test_the_seed_deals_the_groups():
@@ -305,8 +306,8 @@ def test_a_missing_value_in_the_split_column_is_called_missing():
         split.from_column(column("train", None, "val", "test"), np.arange(4))
 
 
-@pytest.mark.parametrize("absent", split.PARTS)
+@pytest.mark.parametrize("absent", PARTS)
 def test_a_part_that_the_split_column_never_names_is_named(absent):
-    names = [part for part in split.PARTS if part != absent] * 3
+    names = [part for part in PARTS if part != absent] * 3
     with pytest.raises(UserError, match=f"'part': no row is in {absent}"):
         split.from_column(column(*names), np.arange(6))

@@ -137,7 +137,7 @@ BAD: dict[str, tuple[str | bytes, dict[str, Any], str]] = {
     ),
     "infinite": (with_column("i", ["1", "inf"]), {}, "'i': 'inf' is not a number that float32"),
     "days or months": (with_column("d", ["01/02/2024", "03/04/2024"]), {}, "write dates as"),
-    "no target": (text(table()), {"target": "sort"}, "there is no column 'sort'; the table has id"),
+    "no target": (text(table()), {"target": "sort"}, "no column 'sort'; the table has 'id'"),
     "one class": (text(table(target=["one"])), {}, "target 'kind'"),
     "no group": (text(table()), {"split.group": "person"}, "preprocess.split.group"),
     "wrong part": (with_column("part", ["train", "dev"]), {"split.column": "part"}, "'dev' is not"),

@@ -12,6 +12,7 @@ inputs       what a stage is made from: did it change, its fingerprint
 outputs      the outputs of a run, put in place together
 resume       what a killed run leaves for the next one
 names        names of columns and classes in a message
+dates        dates as days since 1970
 cells        the cells of one column: numbers, truth values, dates, texts
 text         the text of a file: its encoding, the line of what is no text
 ahead        an iterator whose next item is made while the last one is used
@@ -22,12 +23,15 @@ streams      named, independent random streams
 split        rows dealt to train, val and test
 dealing      which rule of the split deals the rows, and on which column
 schema       what encodes a row: column statistics and classes of the training rows
+targets      the task, and the classes or the mean of the target
 fitting      the schema fitted to the training rows
 encoding     rows of cells encoded as numbers with a schema
 tensorfile   a file of tensors that is filled a few rows at a time
 partition    the encoded rows of one part, on disk and in memory
 dataset      a table from CSV file to encoded parts
-audit        what makes figures dishonest: leaks, ids, groups, drift
+evidence     what the audit looks at, and a finding
+leaks        features that copy the target or give it away, groups across parts
+audit        what makes figures dishonest: leaks, ids, constants, classes, drift
 duplicates   rows that repeat others
 inspection   the audit of one table, and when it stops the stage
 description  a CSV file in words, for a person who brings one

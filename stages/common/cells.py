@@ -5,21 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from stages.common import dates
 from stages.common.errors import UserError
 
 LARGEST = float(np.finfo(np.float32).max)
 EXACT = 2**53  # whole numbers up to here are exact in float64
 TRUTH = {"true": 1.0, "false": 0.0, "yes": 1.0, "no": 0.0, "1": 1.0, "0": 0.0}
-ISO = "iso"
-DATE_FORMATS = (ISO, "%d.%m.%Y", "%Y/%m/%d", "%m/%d/%Y", "%d/%m/%Y")
-DAY = 86400  # seconds
 
 
 @dataclass(frozen=True)
@@ -112,7 +109,7 @@ def parsed(texts: Sequence[str]) -> NDArray[np.float64]:
 def read(cells: Cells, kind: str, form: str) -> NDArray[np.float64]:
     """Return the cells of a numeric, boolean or date column as numbers, NaN without a value."""
     if kind == "date":
-        return dates(cells, form)
+        return days(cells, form)
     return truth(cells) if kind == "boolean" else numbers(cells)
 
 
@@ -136,40 +133,13 @@ def truth(cells: Cells) -> NDArray[np.float64]:
     return values
 
 
-def dates(cells: Cells, form: str) -> NDArray[np.float64]:
+def days(cells: Cells, form: str) -> NDArray[np.float64]:
     """Return days since 1970, float64; UserError names the first cell that is no such date."""
     cells = cells.as_texts()
-    days = [day(text, form) for text in cells.texts or ()]
-    values = _spread(cells, np.array(days, dtype=np.float64))
+    read = [dates.day(text, form) for text in cells.texts or ()]
+    values = _spread(cells, np.array(read, dtype=np.float64))
     _check(cells, np.isnan(values), "a date as the training rows have them")
     return values
-
-
-def day(text: str, form: str) -> float:
-    """Return days since 1970 of a date with or without a time; NaN when it has another form."""
-    try:
-        if form == ISO:
-            if not re.match(r"\d{4}-\d\d-\d\d", text):
-                return float("nan")
-            moment = datetime.fromisoformat(text)
-        else:
-            date, _, clock = text.partition(" ")
-            moment = datetime.strptime(date, form)
-            if clock:
-                moment = datetime.combine(moment, datetime.strptime(clock, _clock(clock)).time())
-    except ValueError:
-        return float("nan")
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return (moment - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds() / DAY
-
-
-def _clock(text: str) -> str:
-    return "%H:%M:%S" if text.count(":") == 2 else "%H:%M"
-
-
-def are_dates(texts: Sequence[str], form: str) -> bool:
-    """Whether every text is a date of this format."""
-    return all(day(text, form) == day(text, form) for text in texts)
 
 
 def _spread(cells: Cells, of_texts: NDArray[np.float64]) -> NDArray[np.float64]:

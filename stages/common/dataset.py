@@ -16,13 +16,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from stages.common import dealing, duplicates, encoding, fitting, split, tensorfile
+from stages.common import dealing, duplicates, encoding, fitting, targets, tensorfile
 from stages.common.ahead import ahead
 from stages.common.cells import Cells
 from stages.common.errors import UserError, located
 from stages.common.names import listed
 from stages.common.schema import Schema
-from stages.common.settings import Preprocess
+from stages.common.settings import PARTS, Preprocess
 from stages.common.spool import Spool
 from stages.common.table import Roles, Table, pick, resolve
 
@@ -41,7 +41,7 @@ class Rows:
 class Dataset:
     """The cells of one table, the part of each row, and the schema that encodes it.
 
-    parts: int8 (rows,), place in split.PARTS, -1 for a row that is left out.
+    parts: int8 (rows,), place in PARTS, -1 for a row that is left out.
     """
 
     csv: str
@@ -52,7 +52,7 @@ class Dataset:
 
     def sizes(self) -> dict[str, int]:
         """Return the number of rows of each part."""
-        return {name: int((self.parts == at).sum()) for at, name in enumerate(split.PARTS)}
+        return {name: int((self.parts == at).sum()) for at, name in enumerate(PARTS)}
 
     def rows(self) -> Iterator[Rows]:
         """Yield the encoded rows that are kept, in the order of the file, chunk by chunk."""
@@ -136,7 +136,7 @@ def read(settings: Preprocess, folder: Path) -> Dataset:
         kept = _complete(spool, roles, settings)
         parts = dealing.deal(spool, kept, roles, settings)
         train = parts == 0
-        task = fitting.detect_task(_of(spool, roles.target, train), settings.task)
+        task = targets.detect_task(_of(spool, roles.target, train), settings.task)
         fitted = fitting.fit(
             spool, train, roles, task, settings.missing, settings.scale, categorical
         )
@@ -167,7 +167,7 @@ def read_second(settings: Preprocess, csv: str, first: Schema, folder: Path) -> 
     with located(csv):
         kept = _complete(spool, roles, settings)
         parts = dealing.deal(spool, kept, roles, settings.model_copy(update={"task": first.task}))
-        target = fitting.fit_target(spool, roles.target, parts == 0, first.task)
+        target = targets.fit(spool, roles.target, parts == 0, first.task)
         if set(target.classes) <= set(first.target.classes):
             count = dict(zip(target.classes, target.counts, strict=True))
             counts = [count.get(name, 0) for name in first.target.classes]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.common import cells, fitting, split
+from stages.common import cells, dates, split, targets
 from stages.common.cells import Cells
 from stages.common.errors import UserError
 from stages.common.settings import Preprocess
@@ -45,7 +45,7 @@ def _deal_kept(
         _check_full(groups, kept, "group")
         return split.by_group(_sorted(groups), chosen.val, chosen.test, settings.seed)
     target = spool.column(roles.target, kept)
-    if not chosen.stratify or fitting.detect_task([target], settings.task) == "regression":
+    if not chosen.stratify or targets.detect_task([target], settings.task) == "regression":
         same = np.zeros(len(target), dtype=np.int32)
         return split.deal(same, chosen.val, chosen.test, settings.seed)
     return split.deal(_sorted(target.as_texts()), chosen.val, chosen.test, settings.seed)
@@ -67,8 +67,8 @@ def _moments(spool: Spool, name: str, kept: NDArray[np.bool_]) -> NDArray[np.flo
     if spool.is_text(name):
         forms = [
             form
-            for form in cells.DATE_FORMATS
-            if all(cells.are_dates(block.texts or (), form) for block in spool.blocks(name))
+            for form in dates.FORMATS
+            if all(dates.all_fit(block.texts or (), form) for block in spool.blocks(name))
         ]
         if len(forms) != 1:
             raise UserError(

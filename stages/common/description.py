@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from stages.common import audit, cells, fitting
-from stages.common.audit import Finding
+from stages.common import audit, cells, dates, fitting, targets
 from stages.common.errors import UserError
+from stages.common.evidence import Finding
 from stages.common.names import SHOWN, listed
 from stages.common.schema import Category, Dropped, Numeric
 from stages.common.settings import RAW, Preprocess
@@ -106,7 +106,7 @@ def _what(column: Numeric | Category | Dropped) -> str:
     gaps = "; gaps take the median, and a column of their own marks them"
     gaps = gaps if column.indicator else ""
     if column.kind == "date":
-        form = "%Y-%m-%d" if column.date_format == cells.ISO else column.date_format
+        form = "%Y-%m-%d" if column.date_format == dates.ISO else column.date_format
         return f"date, written as {date(2024, 12, 31).strftime(form)}{gaps}"
     median = f", median {column.fill:g}" if column.kind == "numeric" else ""
     return f"{column.kind}{median}{gaps}"
@@ -115,8 +115,8 @@ def _what(column: Numeric | Category | Dropped) -> str:
 def _target(spool: Spool, name: str, known: NDArray[np.bool_], settings: Preprocess) -> str:
     if not known.any():
         raise UserError(f"target '{name}': no row has a value")
-    task = fitting.detect_task(spool.blocks(name), settings.task)
-    found = fitting.fit_target(spool, name, known, task)
+    task = targets.detect_task(spool.blocks(name), settings.task)
+    found = targets.fit(spool, name, known, task)
     if task == "regression":
         return f"target: a number, mean {found.shift:g}, standard deviation {found.scale:g}"
     counts = dict(zip(found.classes, found.counts, strict=True))
@@ -133,7 +133,7 @@ def _findings(spool: Spool, target: str, settings: Preprocess) -> list[Finding]:
     rows[:: -(-len(spool) // EXAMINED)] = True
     rows &= ~spool.missing(target)
     answers = spool.column(target, rows)
-    if fitting.detect_task(spool.blocks(target), settings.task) == "classification":
+    if targets.detect_task(spool.blocks(target), settings.task) == "classification":
         answers = answers.as_texts()
     features = [spool.column(name, rows) for name in spool.names if name != target]
     return audit.examine(features, [], answers, np.zeros(len(answers), dtype=np.int8))

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.common.audit import Finding
 from stages.common.cells import Cells
+from stages.common.evidence import Finding
 from stages.common.spool import Spool
 
 WIDTH, LEAST, MOST = 0.03, 0.06, 0.28  # of a cell: so many deviations per feature, within limits

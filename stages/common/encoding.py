@@ -8,18 +8,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.common import cells, fitting
+from stages.common import cells
 from stages.common.cells import Cells
 from stages.common.errors import UserError
-from stages.common.schema import Category, Numeric, Schema
+from stages.common.names import listed
+from stages.common.schema import NO_VALUE, Category, Numeric, Schema
 
 
 def require(names: Sequence[str], schema: Schema) -> None:
     """Raise UserError unless all feature columns of the schema are among the names."""
     absent = [column.name for column in schema.features if column.name not in names]
     if absent:
-        shown = ", ".join(absent[:8]) + (", ..." if len(absent) > 8 else "")
-        raise UserError(f"{len(absent)} feature column(s) missing: {shown}; add them")
+        raise UserError(f"feature columns missing: {listed(absent)}; add them")
 
 
 def gaps(columns: Mapping[str, Cells], schema: Schema) -> int:
@@ -59,7 +59,7 @@ def _levels(block: Cells, column: Category, part: NDArray[np.float32]) -> None:
     code = {level: at for at, level in enumerate(column.levels)}
     other = len(column.levels)
     of_text = [code.get(text, other) for text in block.texts or ()]
-    codes = np.array([*of_text, code.get(fitting.NO_VALUE, other)])[block.values]
+    codes = np.array([*of_text, code.get(NO_VALUE, other)])[block.values]
     part[np.arange(len(part)), codes] = 1
 
 

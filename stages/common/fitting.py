@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.common import cells
+from stages.common import cells, dates, targets
 from stages.common.cells import TRUTH
 from stages.common.errors import UserError
-from stages.common.schema import Category, Dropped, Missing, Numeric, Scale, Schema, Target, Task
+from stages.common.schema import (
+    NO_VALUE,
+    Category,
+    Dropped,
+    Missing,
+    Numeric,
+    Scale,
+    Schema,
+    Task,
+)
 from stages.common.spool import Spool
 from stages.common.table import Roles
 
@@ -35,7 +43,6 @@ HELD: dict[Scale, tuple[float | None, float | None]] = {
     "minmax": (-1.0, 2.0),
     "none": (None, None),
 }
-NO_VALUE = "(missing)"  # the level of a category's missing values
 NO_VALUES = "no value in the training rows"
 CONSTANT = "the same in every training row"
 
@@ -64,7 +71,7 @@ def fit(
     if not features:
         raise UserError("preprocess.features: no chosen column varies over the training rows")
     dropped = [column for column in columns if isinstance(column, Dropped)]
-    target = fit_target(spool, roles.target, train, task)
+    target = targets.fit(spool, roles.target, train, task)
     return Schema(
         task=task, missing=missing, scale=scale, features=features, dropped=dropped, target=target
     )
@@ -82,7 +89,7 @@ def fit_column(
             return _fit_category(name, position, survey)
         if kind == "none":
             return Dropped(name=name, position=position, reason=NO_VALUES)
-    form = kind if kind in cells.DATE_FORMATS else ""
+    form = kind if kind in dates.FORMATS else ""
     kind = "date" if form else kind
     parts = [
         cells.read(block, kind, form)[Spool.part(train, block)] for block in spool.blocks(name)
@@ -99,7 +106,7 @@ class _Survey:
     values: int = 0
     numbers: int = 0
     decorated: int = 0
-    dates: list[str] = field(default_factory=lambda: list(cells.DATE_FORMATS))
+    formats: list[str] = field(default_factory=lambda: list(dates.FORMATS))
     example: str = ""
 
     def kind(self, name: str) -> str:
@@ -113,13 +120,13 @@ class _Survey:
             return "boolean"
         if self.numbers >= MOSTLY * self.values:
             return "numeric"
-        if len(self.dates) > 1:
+        if len(self.formats) > 1:
             raise UserError(
                 f"column '{name}': '{self.example}' may be day/month or month/day; write dates as "
                 "2024-12-31, or leave the column out"
             )
-        if self.dates:
-            return self.dates[0]
+        if self.formats:
+            return self.formats[0]
         if self.decorated >= MOSTLY * self.values:
             raise UserError(
                 f"column '{name}': numbers with signs, such as '{self.example}'; write them as "
@@ -141,7 +148,7 @@ def _survey(spool: Spool, name: str, train: Rows) -> _Survey:
         found.values += int(times.sum())
         found.numbers += int(times[~np.isnan(cells.parsed(texts))].sum())
         found.decorated += sum(int(times[at]) for at in there if DECORATED.fullmatch(texts[at]))
-        found.dates = [form for form in found.dates if cells.are_dates(here, form)]
+        found.formats = [form for form in found.formats if dates.all_fit(here, form)]
         if len(found.counts) <= MOST_TEXTS:
             found.counts.update(dict(zip(here, times[there].tolist(), strict=True)))
     return found
@@ -233,62 +240,3 @@ def _knots(values: Numbers) -> tuple[list[float], list[float]]:
         of_value.setdefault(value, []).append(NormalDist().inv_cdf(level))
     scores = [round(sum(each) / len(each), 6) for each in of_value.values()]
     return list(of_value), scores
-
-
-def detect_task(blocks: Iterable[cells.Cells], task: str) -> Task:
-    """Return the task: `auto` is regression when all targets are numbers, one a fraction."""
-    if task != "auto":
-        return "regression" if task == "regression" else "classification"
-    fraction = False
-    for block in blocks:
-        values = block.values[~block.missing]
-        if block.texts is not None:
-            values = cells.parsed(block.texts)[np.unique(values)]
-        if not np.isfinite(values).all():
-            return "classification"
-        fraction = fraction or bool((values % 1 != 0).any())
-    return "regression" if fraction else "classification"
-
-
-def fit_target(spool: Spool, name: str, train: Rows, task: Task) -> Target:
-    """Return the target of the training rows.
-
-    Raises UserError for a constant target and for one with nearly as many classes as rows.
-    """
-    position = spool.names.index(name)
-    if task == "regression":
-        parts = [cells.numbers(block)[Spool.part(train, block)] for block in spool.blocks(name)]
-        values = np.concatenate(parts)
-        first = cells.written(float(values[0]))
-        _check_varies(name, float(values.min()) != float(values.max()), first)
-        shift, unit = _scaling(values, "standard")
-        return Target(name=name, position=position, classes=[], counts=[], shift=shift, scale=unit)
-    column = spool.column(name, train).as_texts()
-    texts = column.texts or ()
-    count = dict(zip(texts, np.bincount(column.values, minlength=len(texts)).tolist(), strict=True))
-    _check_varies(name, len(count) > 1, texts[0])
-    if len(count) > len(column) / 2:
-        raise UserError(
-            f"target '{name}': {len(count)} classes in {len(column)} training rows; choose another "
-            "target, or set preprocess.task to regression"
-        )
-    classes = sorted(count, key=_natural)
-    counts = [count[label] for label in classes]
-    return Target(name=name, position=position, classes=classes, counts=counts)
-
-
-def _check_varies(name: str, varies: bool, value: object) -> None:
-    if not varies:
-        raise UserError(
-            f"target '{name}': every training row has the value '{value}'; there is "
-            "nothing to learn, choose another target"
-        )
-
-
-def _natural(text: str) -> tuple[float, str]:
-    """Sort numbers by size, before text."""
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.inf
-    return (number if math.isfinite(number) else math.inf), text

@@ -17,6 +17,7 @@ from typing import Any
 from stages.common import params
 from stages.common.errors import UserError
 from stages.common.graph import Declared
+from stages.common.names import listed
 from stages.common.settings import Settings
 
 CHUNK = 1 << 20  # bytes read at once
@@ -37,11 +38,10 @@ class Inputs:
         return cls(declared, _values(declared, settings), states)
 
     def check(self) -> None:
-        """Raise UserError that names the first input that has changed since."""
+        """Raise UserError that names the settings, or the first file, that changed since."""
         stage = self.declared.stage
-        for key, value in _values(self.declared, params.load()).items():
-            if value != self.settings[key]:
-                raise _changed(f"{params.PARAMS}: {key}", stage)
+        if keys := list(_different(self.settings, _values(self.declared, params.load()))):
+            raise _changed(f"{params.PARAMS}: {listed(keys)}", stage)
         now = {path: _state(path) for path in _files(self.declared)}
         for path in sorted(now.keys() | self.states.keys()):
             if now.get(path) != self.states.get(path):
@@ -71,6 +71,16 @@ def _values(declared: Declared, settings: Settings) -> dict[str, Any]:
             value = value[name]
         values[key] = value
     return values
+
+
+def _different(before: dict[str, Any], now: dict[str, Any], above: str = "") -> Iterator[str]:
+    """Yield the keys, from the top and with dots, whose values are not the same."""
+    for key in dict.fromkeys([*before, *now]):
+        old, new = before.get(key), now.get(key)
+        if isinstance(old, dict) and isinstance(new, dict):
+            yield from _different(old, new, f"{above}{key}.")
+        elif old != new:
+            yield above + key
 
 
 def _files(declared: Declared) -> Iterator[Path]:

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.common import audit, duplicates
-from stages.common.audit import Finding
 from stages.common.cells import Cells
 from stages.common.dataset import Dataset, Rows
 from stages.common.errors import UserError
+from stages.common.evidence import Finding
 
 HEADER = ("table", "check", "column", "strength", "finding", "remedy")
 MOST_EXAMINED = 100_000  # rows in which single columns are examined, evenly spaced

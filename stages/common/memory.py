@@ -10,8 +10,8 @@ from __future__ import annotations
 import ctypes
 
 TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3  # of mallopt(3)
-KEPT = 2**28  # bytes at the end of the heap that are kept
-LARGE = 2**25  # bytes from which on a block is given back all the same; glibc allows no more
+KEPT = 256 << 20  # bytes at the end of the heap that are kept
+LARGE = 32 << 20  # bytes from which on a block is given back all the same; glibc allows no more
 
 
 def keep() -> None:

@@ -90,15 +90,22 @@ def edit(text: str, section: str, values: Mapping[str, Any]) -> str:
     return text
 
 
-def lines(text: str, path: Sequence[str | int]) -> int:
-    """Return the line, counted from 1, of the deepest key of `path` that the text has."""
-    return int(_keys(text, path)[-1].start_mark.line) + 1
+def compose(text: str) -> MappingNode:
+    """Return the mapping in a text as nodes, which know where they stand."""
+    document: MappingNode = YAML(typ="rt").compose(text)
+    return document
+
+
+def line_of(document: Node, path: Sequence[str | int]) -> int:
+    """Return the line, counted from 1, of the deepest key of `path` that the document has."""
+    return int(_keys(document, path)[-1].start_mark.line) + 1
 
 
 def _explain(error: ValidationError, path: Path, text: str) -> str:
     """Return the first mistake as a line; a missing key comes last: a typing error makes one."""
     mistakes = sorted(error.errors(), key=lambda mistake: mistake["type"] == "missing")
-    where = [_place(text, mistake) for mistake in mistakes]
+    document = compose(text)
+    where = [_place(document, mistake) for mistake in mistakes]
     unknown = sum(mistake["type"] == "extra_forbidden" for mistake in mistakes)
     missing = sum(mistake["type"] == "missing" for mistake in mistakes)
     others = len(set(where)) - min(unknown, missing) - 1  # a renamed key is unknown and missing
@@ -111,10 +118,10 @@ def _explain(error: ValidationError, path: Path, text: str) -> str:
         reason += f", not {first['input']!r}"
     more = f" (and {others} more)" if others > 0 else ""
     key = ".".join(map(str, at))
-    return f"{path}, line {lines(text, at)}: {key}: {reason}{more}"
+    return f"{path}, line {line_of(document, at)}: {key}: {reason}{more}"
 
 
-def _place(text: str, mistake: Any) -> tuple[str | int, ...]:
+def _place(document: Node, mistake: Any) -> tuple[str | int, ...]:
     """Return the keys that lead to a mistake; a union of types adds their names to `loc`."""
     path = mistake.get("ctx", {}).get("path")
     if path:
@@ -122,9 +129,9 @@ def _place(text: str, mistake: Any) -> tuple[str | int, ...]:
     *steps, last = mistake["loc"] or ("",)
     place: list[str | int] = []
     for step in steps:
-        if len(_keys(text, [*place, step])) == len(place) + 2:
+        if len(_keys(document, [*place, step])) == len(place) + 2:
             place.append(step)
-    if mistake["type"] == "missing" or len(_keys(text, [*place, last])) == len(place) + 2:
+    if mistake["type"] == "missing" or len(_keys(document, [*place, last])) == len(place) + 2:
         place.append(last)
     return tuple(place)
 
@@ -150,9 +157,8 @@ def _nearest(key: str, section: Sequence[str | int]) -> str:
     return f"; valid keys are {', '.join(names)}"
 
 
-def _keys(text: str, path: Sequence[str | int]) -> list[Node]:
-    """Return the document's node and the key node (or item) of each step that the text has."""
-    node: Node = YAML(typ="rt").compose(text)
+def _keys(node: Node, path: Sequence[str | int]) -> list[Node]:
+    """Return the node and the key node (or item) of each step below it that it has."""
     found = [node]
     for step in path:
         if isinstance(node, MappingNode):
@@ -169,8 +175,7 @@ def _keys(text: str, path: Sequence[str | int]) -> list[Node]:
 
 
 def _pair(text: str, section: str, key: str) -> tuple[Node, Node]:
-    root = YAML(typ="rt").compose(text)
-    for name, node in root.value:
+    for name, node in compose(text).value:
         if name.value == section and isinstance(node, MappingNode):
             for pair in node.value:
                 if pair[0].value == key:
@@ -234,7 +239,7 @@ def schema(text: str) -> dict[str, Any]:
             if "$ref" in target and isinstance(value, MappingNode):
                 describe(value, found["$defs"][target["$ref"].rsplit("/", 1)[1]])
 
-    describe(YAML(typ="rt").compose(text), found)
+    describe(compose(text), found)
     return found
 
 

@@ -16,6 +16,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+NO_VALUE = "(missing)"  # the level of a category's missing values
+
 Frozen = ConfigDict(extra="forbid", frozen=True)
 Scale = Literal["standard", "robust", "quantile", "minmax", "none"]
 Missing = Literal["fill", "drop", "error"]

@@ -29,12 +29,12 @@ BOUNDS = ("init_low", "init_high")
 FIXED_IN_SEARCH = frozenset({"members", "epochs", "seed", "max_parameters"})
 LONGEST_NAME = 200  # of a file
 MOST_CHECKED = 4096  # combinations of a search space that are checked together
+PARTS = ("train", "val", "test")  # of the rows of a table
 RAW = "data/raw"  # the folder of tables: DVC tracks it as one dependency of preprocess
 
 Activation = Literal[
     "relu", "leaky_relu", "sigmoid", "tanh", "gelu", "silu", "elu", "softplus", "identity"
 ]
-Part = Literal["train", "val", "test"]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]

@@ -25,9 +25,9 @@ from numpy.typing import NDArray
 
 from stages.common.cells import Cells
 from stages.common.errors import UserError
+from stages.common.settings import PARTS
 from stages.common.streams import stream
 
-PARTS = ("train", "val", "test")
 IN_ALL = 3  # rows from which on a class is in every part
 
 Parts = NDArray[np.int8]  # of each row: 0 train, 1 val, 2 test

@@ -18,6 +18,7 @@ from stages.common.ahead import ahead
 from stages.common.cells import Cells
 from stages.common.dialect import Dialect
 from stages.common.errors import UserError
+from stages.common.names import listed
 from stages.common.settings import Preprocess
 from stages.common.spool import Spool
 from stages.common.text import Utf8
@@ -199,6 +200,5 @@ def pick(names: Sequence[str], item: int | str, key: str) -> str:
             raise UserError(f"{key}: there is no column {item}, the table has {len(names)}")
         return names[item]
     if item not in names:
-        shown = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
-        raise UserError(f"{key}: there is no column '{item}'; the table has {shown}")
+        raise UserError(f"{key}: there is no column '{item}'; the table has {listed(names)}")
     return item
