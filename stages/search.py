@@ -23,10 +23,10 @@ def search(settings: Settings, paths: Declared) -> None:
     rows = Partition.load(paths("source/train.pt"), schema).to(device)
     val = Partition.load(paths("source/val.pt"), schema).to(device)
 
-    points = space.draw(settings.search)
+    points = space.draw(settings.search, settings.model)
     sections = settings.model, settings.train, settings.search
     found = trials.run(schema, points, rows, val, *sections, Saves(paths, settings))
-    ranking.write_table(paths("trials.csv"), found)
+    ranking.write_table(paths("trials.csv"), found, settings.search.space)
     ranking.write_effects(paths("effects.csv"), found, settings.search.space)
     figures = ranking.figures(found, schema, settings.search.seed)
     files.write_metrics(paths("search.json"), figures)

@@ -34,7 +34,7 @@ def adopt(table: Path, metrics: Path, path: Path = params.PARAMS) -> str:
         chosen = {
             name.split(".", 1)[1]: _value(cell)
             for name, cell in row.items()
-            if name.startswith(f"{section}.")
+            if name.startswith(f"{section}.") and cell
         }
         after = params.edit(after, section, chosen)
     params.save(after, path)

@@ -46,7 +46,7 @@ class Augmentation:
         for width, rate in zip(widths, rates.T, strict=True):
             uniform = self._draw("dropout", torch.rand, batch, width)
             p = rate[:, None, None]
-            masks.append((uniform >= p).float() / (1 - p))
+            masks.append((uniform >= p).float().mul_(1 / (1 - p)))
         return masks
 
     def features(self, x: Tensor, mixing: tuple[Tensor, Tensor] | None) -> Tensor:
@@ -59,7 +59,9 @@ class Augmentation:
             x = x + weight[..., None] * (x[partner] - x)
         noise = self.recipe.noise
         if bool((noise > 0).any()):
-            x = x + noise[:, None, None] * self._draw("noise", torch.randn, *x.shape[-2:])
+            x = torch.addcmul(
+                x, noise[:, None, None], self._draw("noise", torch.randn, *x.shape[-2:])
+            )
         return x
 
     def mixing(self, batch: int) -> tuple[Tensor, Tensor] | None:

@@ -58,11 +58,11 @@ class SGD(Optimizer):
     slots = 1
 
     def _move(self, index: int, parameter: Tensor, gradient: Tensor, decays: bool) -> None:
-        if decays:
-            gradient = gradient + _column(self.recipe.weight_decay) * parameter
         buffer = self.state[0][index]
         buffer.mul_(_column(self.recipe.momentum)).add_(gradient)
-        parameter.sub_(_column(self.recipe.lr) * buffer)
+        if decays:
+            buffer.addcmul_(_column(self.recipe.weight_decay), parameter)
+        parameter.addcmul_(_column(self.recipe.lr), buffer, value=-1)
 
 
 class AdamW(Optimizer):

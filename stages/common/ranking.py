@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import math
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,32 +19,29 @@ from stages.common.trials import Trial
 BANDS = 3  # of a range, in the table of effects
 
 
-def learnt(trial: Trial) -> bool:
-    """Return whether a trial got better than its starting weights and did not diverge."""
-    return trial.best.epoch > 0 and not trial.diverged
-
-
 def best(trials: Sequence[Trial]) -> int:
-    """Return the trial with the highest validation score; the lower loss decides a tie.
+    """Return the trial that ranks first."""
+    return min(range(len(trials)), key=lambda at: (*trials[at].rank, at))
 
-    A trial that diverged, or never got better than its starting weights, wins only if all did.
+
+def write_table(path: Path, trials: Sequence[Trial], space: Space) -> None:
+    """Write one row per trial: every setting searched, its size, its figures.
+
+    A setting that makes no difference to a trial is left empty.
     """
-    scored = [
-        (not learnt(trial), -trial.best.val_score, trial.best.val_loss, at)
-        for at, trial in enumerate(trials)
-        if math.isfinite(trial.best.val_score)
-    ]
-    return min(scored)[3] if scored else 0
-
-
-def write_table(path: Path, trials: Sequence[Trial]) -> None:
-    """Write one row per trial: every setting searched, its size, its figures."""
-    names = list(trials[0].point)
+    names = [(section, key) for section, key, _ in space.axes()]
     figures = ("best_epoch", "train_loss", "train_score", "val_loss", "val_score")
-    header = ["trial", *(".".join(name) for name in names), "parameters", *figures, "status"]
+    header = [
+        "trial",
+        *(".".join(name) for name in names),
+        "parameters",
+        *figures,
+        "rung",
+        "status",
+    ]
     rows = []
     for index, trial in enumerate(trials):
-        settings = [_cell(trial.point[name]) for name in names]
+        settings = [_cell(trial.point[name]) if name in trial.point else "" for name in names]
         record = trial.best
         measured = [
             record.epoch,
@@ -54,8 +50,7 @@ def write_table(path: Path, trials: Sequence[Trial]) -> None:
             record.val_loss,
             record.val_score,
         ]
-        status = "diverged" if trial.diverged else "done"
-        rows.append([index, *settings, trial.parameters, *measured, status])
+        rows.append([index, *settings, trial.parameters, *measured, trial.rung, trial.status])
     files.write_csv(path, header, rows)
 
 
@@ -73,7 +68,8 @@ def write_effects(path: Path, trials: Sequence[Trial], space: Space) -> None:
     rows = []
     for section, key, axis in space.axes():
         name = (section, key)
-        ordered = sorted(trials, key=lambda trial: _order(trial.point[name]))
+        concerned = [trial for trial in trials if name in trial.point]
+        ordered = sorted(concerned, key=lambda trial: _order(trial.point[name]))
         bands = _bands(ordered) if isinstance(axis, Range) else _levels(ordered, name)
         for band in bands:
             values = [trial.point[name] for trial in band]
@@ -108,8 +104,8 @@ def figures(trials: Sequence[Trial], schema: Schema, seed: int) -> Mapping[str, 
     corrected = intervals.best_of(torch.stack(scores), seed) if scores else None
     return {
         "search_trials": len(trials),
-        "search_diverged": sum(trial.diverged for trial in trials),
-        "search_best_trial": winner if learnt(trials[winner]) else None,
+        "search_diverged": sum(trial.status == "diverged" for trial in trials),
+        "search_best_trial": winner if trials[winner].learnt else None,
         f"search_max_val_{score}": trials[winner].best.val_score,
         f"search_corrected_val_{score}": corrected,
         f"search_median_val_{score}": statistics.median(trial.best.val_score for trial in trials),
@@ -124,7 +120,7 @@ def sentence(trials: Sequence[Trial], schema: Schema, found: Mapping[str, Any]) 
     settings = ", ".join(
         f"{section}.{key} {value}" for (section, key), value in winner.point.items()
     )
-    if not learnt(winner):
+    if not winner.learnt:
         return (
             f"search: {found['search_trials']} trials, none got better than its starting weights; "
             "lower train.lr in search.space"

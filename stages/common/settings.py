@@ -217,9 +217,11 @@ class Space(Section):
 class Search(Section):
     """Which trials are run."""
 
-    method: Literal["grid", "random"]
+    method: Literal["grid", "random", "sobol"]
     trials: Count
     epochs: Count
+    halving: Count
+    workers: Annotated[int, Field(ge=0)]
     space: Space
     seed: Seed
 

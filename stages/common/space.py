@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -20,35 +21,57 @@ DIGITS = 4  # of a drawn number: short in params.yaml, the same on every machine
 
 MOST_POINTS = 1_000_000  # of a grid
 
-Point = dict[tuple[str, str], Any]  # (section, key) -> value
+Name = tuple[str, str]  # section and key
+Point = dict[Name, Any]
+NEEDS: dict[Name, tuple[str, str]] = {  # a setting of the model matters with this value of another
+    ("model", "negative_slope"): ("activation", "leaky_relu"),
+    ("model", "init_low"): ("init", "uniform"),
+    ("model", "init_high"): ("init", "uniform"),
+}
 
 
-def draw(search: Search) -> list[Point]:
+def draw(search: Search, model: Model) -> list[Point]:
     """Return at most `search.trials` points, the same for the same seed.
 
     A grid is the product over the sorted names, shuffled when it has more points than
-    trials. Random draws take each setting independently.
+    trials. Random and Sobol draws take each setting independently. A point leaves out what
+    makes no difference to it, such as the slope of another activation; `model` has what the
+    space does not vary.
     """
     axes = {(section, key): axis for section, key, axis in search.space.axes()}
     generator = stream("search", search.seed)
-    if search.method == "random":
-        return [
-            {name: _value(axis, generator) for name, axis in axes.items()}
-            for _ in range(search.trials)
+    if search.method == "grid":
+        points = _grid(axes, search.trials, generator)
+    else:
+        points = [
+            {name: _value(axes[name], share) for name, share in zip(axes, row, strict=False)}
+            for row in _shares(search, max(1, len(axes)), generator)
         ]
-    lists = [axis for axis in axes.values() if isinstance(axis, list)]
-    total = math.prod(len(values) for values in lists)
+    return [_relevant(point, model) for point in points]
+
+
+def _grid(axes: Mapping[Name, Any], most: int, generator: torch.Generator) -> list[Point]:
+    total = math.prod(len(values) for values in axes.values())
     if total > MOST_POINTS:
         raise UserError(f"search.space: a grid of {total} points; take fewer values, or random")
-    points = [dict(zip(axes, values, strict=True)) for values in itertools.product(*lists)]
-    if total > search.trials:
+    points = [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
+    if total > most:
         order = torch.randperm(total, generator=generator).tolist()
-        points = [points[index] for index in order[: search.trials]]
+        points = [points[index] for index in order[:most]]
     return points
 
 
-def _value(axis: list[Any] | Range, generator: torch.Generator) -> Any:
-    share = torch.rand((), generator=generator, dtype=torch.float64).item()
+def _shares(search: Search, axes: int, generator: torch.Generator) -> list[list[float]]:
+    """Return numbers from 0 to below 1, one per trial and axis."""
+    if search.method == "sobol":
+        seed = int(torch.randint(2**31, (), generator=generator))
+        engine = torch.quasirandom.SobolEngine(axes, scramble=True, seed=seed)
+        return engine.draw(search.trials, dtype=torch.float64).tolist()  # type: ignore[no-any-return]
+    shares = torch.rand(search.trials, axes, generator=generator, dtype=torch.float64)
+    return shares.tolist()  # type: ignore[no-any-return]
+
+
+def _value(axis: list[Any] | Range, share: float) -> Any:
     if isinstance(axis, list):
         return axis[int(share * len(axis))]
     if axis.scale == "integer":
@@ -60,6 +83,18 @@ def _value(axis: list[Any] | Range, generator: torch.Generator) -> Any:
     else:
         value = axis.low + share * (axis.high - axis.low)
     return min(max(float(f"{value:.{DIGITS}g}"), axis.low), axis.high)
+
+
+def _relevant(point: Point, model: Model) -> Point:
+    """Return a point without the settings that its other settings make void."""
+
+    def void(name: Name) -> bool:
+        if name not in NEEDS:
+            return False
+        other, value = NEEDS[name]
+        return bool(point.get(("model", other), getattr(model, other)) != value)
+
+    return {name: value for name, value in point.items() if not void(name)}
 
 
 def apply(point: Point, model: Model, train: Train) -> tuple[Model, Train]:

@@ -7,7 +7,7 @@ in the recipe. Between two epochs a training is a `Run`, which can be saved and 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import astuple, dataclass, field
 
 import torch
@@ -79,10 +79,9 @@ def fit(
 
     slot: where the training is saved between epochs, and continued from.
     """
-    run = Run(task, stack, recipe, train, val, observe)
     saved = slot.load() if slot is not None else None
+    run = Run(task, stack, recipe, train, val, observe, saved=saved)
     if slot is not None and saved is not None:
-        run.restore(saved)
         print(f"{slot.path}: goes on after epoch {run.epoch}")
     while run.goes_on():
         run.advance()
@@ -101,17 +100,26 @@ class Run:
         recipe: Recipe,
         train: Partition,
         val: Partition,
-        observe: Observer | None,
+        observe: Observer | None = None,
+        thorough: bool = True,
+        saved: State | None = None,
     ) -> None:
-        """Begin a training; its epoch 0 is measured."""
+        """Begin a training, whose epoch 0 is measured, or go on with the `saved` one.
+
+        thorough: measure the training rows after each epoch. Else a record has the running
+        loss as its `train_loss` and NaN as its `train_score` from epoch 1 on.
+        """
         self.task, self.given, self.recipe = task, stack, recipe
-        self.train, self.val, self.observe = train, val, observe
+        self.train, self.val, self.observe, self.thorough = train, val, observe, thorough
         self.epoch = 0
         self.active = torch.arange(len(stack))
         self.stack = stack.take(self.active)
         self.optimizer = OPTIMIZERS[recipe.optimizer](self.stack, recipe)
         self.augmentation = Augmentation(recipe)
         self.order = torch.Generator().manual_seed(recipe.seed)
+        if saved is not None:
+            self._restore(saved)
+            return
         first = self._measure(None)
         self.fitted = Fitted(stack.take(self.active), first, [False] * len(stack), list(first))
         self._look()
@@ -133,8 +141,15 @@ class Run:
         if len(staying) < len(self.active):
             self._keep(torch.tensor(staying, dtype=torch.int64))
 
+    def drop(self, members: Collection[int]) -> None:
+        """Let members stop here; each stays at its best epoch so far."""
+        active = self.active.tolist()
+        staying = [place for place, member in enumerate(active) if member not in members]
+        if len(staying) < len(active):
+            self._keep(torch.tensor(staying, dtype=torch.int64))
+
     def state(self) -> State:
-        """Return all that `restore` needs, as tensors and numbers."""
+        """Return all that is needed to go on from here, as tensors and numbers."""
         fitted = self.fitted
         return {
             "epoch": self.epoch,
@@ -149,11 +164,12 @@ class Run:
             "observed": fitted.observed,
         }
 
-    def restore(self, state: State) -> None:
+    def _restore(self, state: State) -> None:
         """Become the training that `state` was taken of."""
-        self.epoch, fitted = state["epoch"], self.fitted
+        kept = self.given.take(self.active)
+        self.epoch = state["epoch"]
         self._keep(state["active"])
-        for stack, saved in ((self.stack, state["weights"]), (fitted.stack, state["kept"])):
+        for stack, saved in ((self.stack, state["weights"]), (kept, state["kept"])):
             for weight, value in zip(stack.parameters(), saved, strict=True):
                 weight.data.copy_(value)
         for slot, saved in zip(self.optimizer.state, state["optimizer"], strict=True):
@@ -161,8 +177,8 @@ class Run:
                 tensor.copy_(value)
         for generator, position in zip(self._generators(), state["streams"], strict=True):
             generator.set_state(position)
-        fitted.best, fitted.history = _records(state["best"]), _records(state["history"])
-        fitted.diverged, fitted.observed = state["diverged"], state["observed"]
+        best, history = _records(state["best"]), _records(state["history"])
+        self.fitted = Fitted(kept, best, state["diverged"], history, state["observed"])
 
     def _generators(self) -> list[torch.Generator]:
         return [self.order, *self.augmentation.generators.values()]
@@ -175,8 +191,11 @@ class Run:
 
     def _measure(self, running: Tensor | None) -> list[Record]:
         """Return a record per active member; running: the losses of the epoch, float64 (K,)."""
-        on_train = measure(self.task, self.stack, self.train)
         on_val = measure(self.task, self.stack, self.val)
+        if running is None or self.thorough:
+            on_train = measure(self.task, self.stack, self.train)
+        else:
+            on_train = running, torch.full_like(running, math.nan)
         columns = (on_train[0] if running is None else running, *on_train, *on_val)
         lists = (column.tolist() for column in columns)
         rows = zip(self.active.tolist(), *lists, strict=True)
@@ -195,6 +214,24 @@ def _table(records: Sequence[Record]) -> Tensor:
 
 def _records(table: Tensor) -> list[Record]:
     return [Record(int(epoch), int(member), *row) for epoch, member, *row in table.tolist()]
+
+
+def standing(state: State, epoch: int) -> tuple[list[Record], list[bool]]:
+    """Return each member's best record up to an epoch, and who had diverged by then.
+
+    The state may be of a later epoch.
+    """
+    history = _records(state["history"])
+    end = {record.member: record.epoch for record in history}
+    diverged = [gone and end[member] <= epoch for member, gone in enumerate(state["diverged"])]
+    best: dict[int, Record] = {}
+    for record in history:
+        member = record.member
+        fatal = state["diverged"][member] and record.epoch == end[member]
+        if record.epoch <= epoch and not fatal:
+            held = best.setdefault(member, record)
+            best[member] = record if record.val_loss < held.val_loss else held
+    return [best[member] for member in range(len(diverged))], diverged
 
 
 def _note(

@@ -1,26 +1,35 @@
-"""The trials of a search, trained in stacks of one shape.
+"""The trials of a search, trained in stacks of one shape, on several processes.
 
 Trials that share a shape, an activation and the settings of the whole stack train at
-once; they see the same rows in the same order, so they differ by their settings only.
+once; they see the same rows in the same order, so they differ by their settings only. A
+trial's result is the same bytes alone, in any stack and on any number of processes.
 """
 
 from __future__ import annotations
 
+import io
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+import math
+import time
+from collections.abc import Collection, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import dataclass, replace
+from functools import partial
 
+import torch
 from torch import Tensor
 
-from stages.common import initialize, space, training
+from stages.common import files, halving, initialize, space, training, workers
+from stages.common.halving import Rung
 from stages.common.network import check_budget, count_parameters
 from stages.common.partition import Partition
 from stages.common.recipe import Recipe
-from stages.common.resume import Saves
+from stages.common.resume import Saves, State
 from stages.common.schema import Schema
 from stages.common.settings import Model, Search, Train
 from stages.common.space import Point
-from stages.common.training import Record
+from stages.common.training import Record, Run
+from stages.common.workers import Submit
 
 IN_ONE_STACK = (  # settings that all members of a stack share, besides the shape
     ("model", "hidden"),
@@ -30,17 +39,79 @@ IN_ONE_STACK = (  # settings that all members of a stack share, besides the shap
     ("train", "decay_bias"),
     ("train", "patience"),
 )
+MOST = 32  # trials in a stack
+BYTES = 2**21  # of the weights of a stack, at most: what a step reads and writes fits a cache
+LEG = 5.0  # seconds after which a process hands over what it has, so that it can be saved
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One point of the space and what came of it, at its best epoch."""
+    """One point of the space and what came of it, at its best epoch.
+
+    rung: the last one that it has reached, from 0 on; status: done, stopped (others were
+    better at that rung) or diverged.
+    """
 
     point: Point
     parameters: int
     best: Record
-    diverged: bool
+    status: str = "done"
+    rung: int = 0
     scores: Tensor | None = None  # of each validation row, float32 (rows,)
+
+    @property
+    def learnt(self) -> bool:
+        """Whether it got better than its starting weights and did not diverge."""
+        return self.best.epoch > 0 and self.status != "diverged"
+
+    @property
+    def rank(self) -> tuple[bool, float, float]:
+        """What sorts trials, the best first: the higher score, then the lower loss."""
+        score = self.best.val_score
+        return not self.learnt, -score if math.isfinite(score) else math.inf, self.best.val_loss
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What all trials of a search have in common."""
+
+    schema: Schema
+    rows: Partition
+    val: Partition
+    search: Search
+
+
+@dataclass(frozen=True)
+class Group:
+    """Trials that train as one stack: their numbers and settings."""
+
+    trials: tuple[int, ...]
+    models: tuple[Model, ...]
+    trains: tuple[Train, ...]
+
+    def widths(self, schema: Schema) -> list[int]:
+        """Return the widths of their networks, from features to outputs."""
+        return [schema.n_features, *self.models[0].hidden, schema.n_outputs]
+
+    def run(self, shared: Shared, saved: State | None) -> Run:
+        """Return their training, before the first epoch or as it was saved."""
+        search, device = shared.search, shared.rows.target.device
+        stack = initialize.stack(
+            self.widths(shared.schema),
+            self.models[0].activation,
+            [(search.seed, trial) for trial in self.trials],
+            [model.init for model in self.models],
+            [(model.init_low, model.init_high) for model in self.models],
+            [model.negative_slope for model in self.models],
+        ).to(device)
+        members = [
+            train.model_dump() | {"dropout": model.dropout}
+            for train, model in zip(self.trains, self.models, strict=True)
+        ]
+        common = self.trains[0].model_dump() | {"epochs": search.epochs, "seed": search.seed}
+        recipe = Recipe.of(members, stack.depth, common).to(device)
+        task, rows, val = shared.schema.task, shared.rows, shared.val
+        return Run(task, stack, recipe, rows, val, thorough=False, saved=saved)
 
 
 def run(
@@ -53,47 +124,143 @@ def run(
     search: Search,
     saves: Saves | None = None,
 ) -> list[Trial]:
-    """Train every point, stack by stack, and return the trials in the order of the points.
+    """Train every point, rung by rung, and return the trials in the order of the points.
 
     Trial t starts from weights of its own (search.seed, t). Divergence ends a trial, not
     the search.
     """
-    done: dict[int, Trial] = {}
-    sections = [space.apply(point, model, train) for point in points]
-    for number, indices in enumerate(_stacks(sections)):
-        models = [sections[index][0] for index in indices]
-        trains = [sections[index][1] for index in indices]
-        widths = [schema.n_features, *models[0].hidden, schema.n_outputs]
-        check_budget(widths, models[0].max_parameters)
-        stack = initialize.stack(
-            widths,
-            models[0].activation,
-            [(search.seed, index) for index in indices],
-            [each.init for each in models],
-            [(each.init_low, each.init_high) for each in models],
-            [each.negative_slope for each in models],
-        ).to(rows.target.device)
-        each = [
-            one.model_dump() | {"dropout": other.dropout}
-            for one, other in zip(trains, models, strict=True)
-        ]
-        shared = trains[0].model_dump() | {"epochs": search.epochs, "seed": search.seed}
-        recipe = Recipe.of(each, stack.depth, shared).to(rows.target.device)
-        slot = saves.slot(f"stack{number}") if saves else None
-        fitted = training.fit(schema.task, stack, recipe, rows, val, slot=slot)
-        scores = training.row_scores(schema.task, fitted.stack, val)
-        for place, index in enumerate(indices):
-            best, diverged = fitted.best[place], fitted.diverged[place]
-            size = count_parameters(widths)
-            done[index] = Trial(points[index], size, best, diverged, scores[place])
-    return [done[index] for index in range(len(points))]
+    shared = Shared(schema, rows, val, search)
+    groups = _groups([space.apply(point, model, train) for point in points], schema)
+    for group in groups:
+        check_budget(group.widths(schema), group.models[0].max_parameters)
+    rungs = halving.rungs(len(points), search.epochs, search.halving)
+    count = 1 if rows.target.is_cuda else min(search.workers or workers.available(), len(groups))
+    with workers.pool(partial(advance, shared), count) as submit:
+        ladder = Ladder(points, groups, shared, submit, saves)
+        for at, rung in enumerate(rungs):
+            ladder.climb(at, rung)
+    return ladder.trials()
 
 
-def _stacks(sections: Sequence[tuple[Model, Train]]) -> list[list[int]]:
-    """Group trials whose stack settings are the same; the order of the trials is kept."""
-    groups: dict[str, list[int]] = {}
-    for index, (model, train) in enumerate(sections):
+def advance(
+    shared: Shared, group: Group, saved: bytes | None, until: int, out: Collection[int]
+) -> bytes:
+    """Train a group on from a saved state, up to an epoch or for LEG seconds; return the state.
+
+    out: members that do not go on. At the search's last epoch the state is only what is left
+    to tell: the scores of all validation rows (K, rows), and mean loss and score of the
+    training rows (2, K), of each member at its best epoch.
+    """
+    run = group.run(shared, None if saved is None else opened(saved))
+    run.drop(out)
+    end = time.monotonic() + LEG
+    while run.epoch < until and run.goes_on() and time.monotonic() < end:
+        run.advance()
+    state = run.state()
+    if until == shared.search.epochs and not run.goes_on():
+        task, stack = shared.schema.task, run.fitted.stack
+        state = {key: state[key] for key in ("epoch", "active", "diverged", "history")}
+        state["scores"] = training.row_scores(task, stack, shared.val)
+        state["figures"] = torch.stack(training.measure(task, stack, shared.rows)).cpu()
+    return files.tensor_bytes(state)
+
+
+def opened(saved: bytes) -> State:
+    """Return a state that `advance` has returned."""
+    state: State = torch.load(io.BytesIO(saved), weights_only=True)
+    return state
+
+
+class Ladder:
+    """The groups of a search on their way up the rungs."""
+
+    def __init__(
+        self,
+        points: Sequence[Point],
+        groups: Sequence[Group],
+        shared: Shared,
+        submit: Submit,
+        saves: Saves | None,
+    ) -> None:
+        """Begin at the bottom, or with what an earlier run has saved."""
+        self.points, self.groups, self.shared, self.submit = points, groups, shared, submit
+        self.slots = [saves.slot(f"stack{place}") for place in range(len(groups))] if saves else []
+        self.states = [slot.load() for slot in self.slots] or [None] * len(groups)
+        self.going = set(range(len(points)))  # trials that are in the race
+        self.rungs = [0] * len(points)  # the last that each trial has reached
+        self.epoch = 0
+
+    def climb(self, at: int, rung: Rung) -> None:
+        """Let the best trials train to a rung."""
+        if at:
+            found = self.trials()
+            ranked = sorted(self.going, key=lambda trial: (*found[trial].rank, trial))
+            self.going = set(ranked[: rung.trials])
+        for trial in self.going:
+            self.rungs[trial] = at
+        self.epoch = rung.epoch
+        waiting = {
+            self._send(place): place for place in range(len(self.groups)) if self._below(place)
+        }
+        while waiting:
+            for future in wait(waiting, return_when=FIRST_COMPLETED).done:
+                place = waiting.pop(future)
+                state = self.states[place] = opened(future.result())
+                if self.slots:
+                    self.slots[place].offer(partial(dict, state))
+                if self._below(place):
+                    waiting[self._send(place)] = place
+
+    def _below(self, place: int) -> bool:
+        """Return whether a group has not reached the rung."""
+        state = self.states[place]
+        if state is None:
+            return True
+        if self.epoch == self.shared.search.epochs:
+            return "scores" not in state
+        return state["epoch"] < self.epoch and len(state["active"]) > 0
+
+    def _send(self, place: int) -> Future[bytes]:
+        group, state = self.groups[place], self.states[place]
+        out = [member for member, trial in enumerate(group.trials) if trial not in self.going]
+        saved = None if state is None else files.tensor_bytes(state)
+        return self.submit(group, saved, self.epoch, out)
+
+    def trials(self) -> list[Trial]:
+        """Return all trials as they are at this rung, in the order of the points."""
+        found: dict[int, Trial] = {}
+        for group, state in zip(self.groups, self.states, strict=True):
+            assert state is not None
+            size = count_parameters(group.widths(self.shared.schema))
+            for member, (best, diverged) in enumerate(
+                zip(*training.standing(state, self.epoch), strict=True)
+            ):
+                trial, scores = group.trials[member], None
+                best = replace(best, member=trial)
+                if "scores" in state:
+                    loss, score = state["figures"][:, member].tolist()
+                    best = replace(best, train_loss=loss, train_score=score)
+                    scores = state["scores"][member]
+                status = "diverged" if diverged else "done" if trial in self.going else "stopped"
+                reached = self.rungs[trial]
+                found[trial] = Trial(self.points[trial], size, best, status, reached, scores)
+        return [found[trial] for trial in range(len(self.points))]
+
+
+def _groups(sections: Sequence[tuple[Model, Train]], schema: Schema) -> list[Group]:
+    """Group trials whose stack settings are the same, in stacks of much the same size."""
+    alike: dict[str, list[int]] = {}
+    for trial, (model, train) in enumerate(sections):
         both = {"model": model, "train": train}
         key = json.dumps([getattr(both[section], name) for section, name in IN_ONE_STACK])
-        groups.setdefault(key, []).append(index)
-    return list(groups.values())
+        alike.setdefault(key, []).append(trial)
+    groups = []
+    for same in alike.values():
+        widths = [schema.n_features, *sections[same[0]][0].hidden, schema.n_outputs]
+        most = min(MOST, max(1, BYTES // (4 * count_parameters(widths))))
+        number = -(-len(same) // most)
+        for at in range(number):
+            trials = same[at * len(same) // number : (at + 1) * len(same) // number]
+            pairs = [sections[trial] for trial in trials]
+            groups.append(Group(tuple(trials), *(tuple(each) for each in zip(*pairs, strict=True))))
+    return groups
