@@ -57,6 +57,7 @@ transfer     all arms trained in one stack, and what transfer gained
 space        the search space and the points drawn from it
 halving      which trials of a search go on, and how far
 workers      processes that work side by side
+cluster      the processes of a Ray cluster
 trials       the trials of a search, trained in stacks of one shape
 ranking      the trials compared: the winner, the table, the effect of each setting
 adoption     the best trial's settings written into params.yaml

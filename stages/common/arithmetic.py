@@ -41,6 +41,12 @@ def prepare(mode: Mode = "portable") -> None:
             os.environ.pop(name, None)
 
 
+def current() -> Mode:
+    """Return the mode that `prepare` has set."""
+    portable = all(os.environ.get(name) == value for name, value in PORTABLE.items())
+    return "portable" if portable else "fast"
+
+
 def check(mode: Mode) -> None:
     """Import torch and say in a line when the bytes are not promised on this processor.
 

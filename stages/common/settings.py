@@ -221,7 +221,9 @@ class Search(Section):
     trials: Count
     epochs: Count
     halving: Count
+    engine: Literal["local", "ray"]
     workers: Annotated[int, Field(ge=0)]
+    address: Annotated[str, Field(min_length=1)]
     space: Space
     seed: Seed
 

@@ -13,13 +13,14 @@ import math
 import time
 from collections.abc import Collection, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
 from torch import Tensor
 
-from stages.common import files, halving, initialize, space, training, workers
+from stages.common import arithmetic, files, halving, initialize, space, training, workers
 from stages.common.halving import Rung
 from stages.common.network import check_budget, count_parameters
 from stages.common.partition import Partition
@@ -134,12 +135,22 @@ def run(
     for group in groups:
         check_budget(group.widths(schema), group.models[0].max_parameters)
     rungs = halving.rungs(len(points), search.epochs, search.halving)
-    count = 1 if rows.target.is_cuda else min(search.workers or workers.available(), len(groups))
-    with workers.pool(partial(advance, shared), count) as submit:
+    with _pool(shared, len(groups)) as submit:
         ladder = Ladder(points, groups, shared, submit, saves)
         for at, rung in enumerate(rungs):
             ladder.climb(at, rung)
     return ladder.trials()
+
+
+def _pool(shared: Shared, groups: int) -> AbstractContextManager[Submit]:
+    """Return the processes that train groups."""
+    search, work = shared.search, partial(advance, shared)
+    if search.engine == "ray":
+        from stages.common import cluster
+
+        return cluster.pool(work, search.address, arithmetic.current())
+    alone = shared.rows.target.is_cuda
+    return workers.pool(work, 1 if alone else min(search.workers or workers.available(), groups))
 
 
 def advance(

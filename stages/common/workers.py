@@ -63,9 +63,12 @@ def _here(work: Work, arguments: tuple[Any, ...]) -> Future[bytes]:
 
 
 def _begin(work: Work, parent: int) -> None:
-    """Become a worker, which ends with its parent and leaves Ctrl-C to it."""
+    """Become a worker with one thread, which ends with its parent and leaves Ctrl-C to it."""
+    import torch
+
     global _work
     _work = work
+    torch.set_num_threads(1)  # the parent's threads have not come along
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
