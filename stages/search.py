@@ -13,8 +13,17 @@ if TYPE_CHECKING:
 
 
 def search(settings: Settings, paths: Declared) -> None:
-    """Write metrics/trials.csv with one row per trial, its summary and metrics/search.json."""
-    from stages.common import arithmetic, checkpoint, files, ranking, space, trials
+    """Write every trial, the finalists, what each setting does, and the figures."""
+    from stages.common import (
+        arithmetic,
+        checkpoint,
+        effects,
+        files,
+        finalists,
+        ranking,
+        space,
+        trials,
+    )
     from stages.common.partition import Partition
     from stages.common.resume import Saves
 
@@ -23,14 +32,20 @@ def search(settings: Settings, paths: Declared) -> None:
     rows = Partition.load(paths("source/train.pt"), schema).to(device)
     val = Partition.load(paths("source/val.pt"), schema).to(device)
 
-    points = space.draw(settings.search, settings.model)
-    sections = settings.model, settings.train, settings.search
-    found = trials.run(schema, points, rows, val, *sections, Saves(paths, settings))
-    ranking.write_table(paths("trials.csv"), found, settings.search.space)
-    ranking.write_effects(paths("effects.csv"), found, settings.search.space)
-    figures = ranking.figures(found, schema, settings.search.seed)
+    chosen, saves = settings.search, Saves(paths, settings)
+    given = rows, val, settings.model, settings.train, chosen, saves
+    found = trials.run(schema, space.draw(chosen, settings.model), *given)
+    best = finalists.run(schema, found, *given)
+    ranking.write_table(paths("trials.csv"), found, chosen.space)
+    finalists.write(paths("finalists.csv"), best)
+    effects.write(paths("effects.csv"), found, chosen.space)
+    effects.write_importance(paths("importance.csv"), found, chosen.space)
+    figures = ranking.figures(found, best, schema, chosen.seed)
     files.write_metrics(paths("search.json"), figures)
-    print(ranking.sentence(found, schema, figures))
+    print(ranking.sentence(found, best, schema, figures))
+    for each in best[:1]:
+        for edge in space.edges(found[each.trial].point, chosen, settings.model, settings.train):
+            print(f"search: trial {each.trial} is on the edge of the space: {edge}; widen it")
 
 
 def adopt(settings: Settings, paths: Declared) -> None:

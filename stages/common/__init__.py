@@ -55,10 +55,13 @@ intervals    95 % intervals
 arms         ways to learn a second table: freeze depths, from-scratch controls
 transfer     all arms trained in one stack, and what transfer gained
 space        the search space and the points drawn from it
+progress     one line on a terminal that says how far a long run is
 halving      which trials of a search go on, and how far
 workers      processes that work side by side
 cluster      the processes of a Ray cluster
 trials       the trials of a search, trained in stacks of one shape
-ranking      the trials compared: the winner, the table, the effect of each setting
+finalists    the best trials once more, each from several starting weights
+ranking      the trials compared: the order, the table, the figures
+effects      what each setting of a search does, and how much it matters
 adoption     the best trial's settings written into params.yaml
 """

@@ -66,7 +66,8 @@ def call(mode: Mode, work: bytes, arguments: bytes) -> bytes:
     """Do the work in a process of the cluster; everything is unpickled under its arithmetic."""
     arithmetic.prepare(mode)
     arithmetic.check(mode)
-    return _opened(work)(*pickle.loads(arguments))
+    done: bytes = _opened(work)(*pickle.loads(arguments))
+    return done
 
 
 @functools.lru_cache(1)

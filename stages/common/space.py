@@ -20,6 +20,7 @@ from stages.common.streams import stream
 DIGITS = 4  # of a drawn number: short in params.yaml, the same on every machine
 
 MOST_POINTS = 1_000_000  # of a grid
+NEAR = 0.05  # of an axis: this close to an end a value is on the edge
 
 Name = tuple[str, str]  # section and key
 Point = dict[Name, Any]
@@ -66,9 +67,8 @@ def _shares(search: Search, axes: int, generator: torch.Generator) -> list[list[
     if search.method == "sobol":
         seed = int(torch.randint(2**31, (), generator=generator))
         engine = torch.quasirandom.SobolEngine(axes, scramble=True, seed=seed)
-        return engine.draw(search.trials, dtype=torch.float64).tolist()  # type: ignore[no-any-return]
-    shares = torch.rand(search.trials, axes, generator=generator, dtype=torch.float64)
-    return shares.tolist()  # type: ignore[no-any-return]
+        return engine.draw(search.trials, dtype=torch.float64).tolist()
+    return torch.rand(search.trials, axes, generator=generator, dtype=torch.float64).tolist()
 
 
 def _value(axis: list[Any] | Range, share: float) -> Any:
@@ -107,3 +107,40 @@ def apply(point: Point, model: Model, train: Train) -> tuple[Model, Train]:
     except ValidationError as error:
         reason = str(error.errors()[0]["msg"]).removeprefix("Value error, ")
         raise UserError(f"search.space: {point} is not valid together: {reason}") from error
+
+
+def edges(point: Point, search: Search, model: Model, train: Train) -> list[str]:
+    """Return a word on each number of a point that is at an end of its axis.
+
+    Ends that cannot be moved, such as a dropout of 0, are left out.
+    """
+    found = []
+    for section, key, axis in search.space.axes():
+        value = point.get((section, key))
+        if isinstance(axis, Range):
+            low, high, log = axis.low, axis.high, axis.scale == "log"
+        else:
+            numbers = [each for each in axis if isinstance(each, int | float)]
+            if len(set(numbers)) < len(axis) or len(axis) < 3:
+                continue
+            low, high, log = min(numbers), max(numbers), False
+        if not isinstance(value, int | float):
+            continue
+        place = (
+            math.log(value / low) / math.log(high / low) if log else (value - low) / (high - low)
+        )
+        beyond = {"low": low / 2 if log else low - (high - low), "high": 2 * high}
+        end = "low" if place < NEAR else "high" if place > 1 - NEAR else ""
+        if end and _valid(point | {(section, key): type(value)(beyond[end])}, model, train):
+            found.append(
+                f"{section}.{key} {value} (the {end} end is {low if end == 'low' else high})"
+            )
+    return found
+
+
+def _valid(point: Point, model: Model, train: Train) -> bool:
+    try:
+        apply(point, model, train)
+    except UserError:
+        return False
+    return True

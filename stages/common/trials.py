@@ -20,10 +20,20 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from stages.common import arithmetic, files, halving, initialize, space, training, workers
+from stages.common import (
+    arithmetic,
+    files,
+    halving,
+    initialize,
+    objective,
+    space,
+    training,
+    workers,
+)
 from stages.common.halving import Rung
 from stages.common.network import check_budget, count_parameters
 from stages.common.partition import Partition
+from stages.common.progress import Progress
 from stages.common.recipe import Recipe
 from stages.common.resume import Saves, State
 from stages.common.schema import Schema
@@ -80,6 +90,7 @@ class Shared:
     rows: Partition
     val: Partition
     search: Search
+    first: int
 
 
 @dataclass(frozen=True)
@@ -100,7 +111,7 @@ class Group:
         stack = initialize.stack(
             self.widths(shared.schema),
             self.models[0].activation,
-            [(search.seed, trial) for trial in self.trials],
+            [(search.seed, shared.first + trial) for trial in self.trials],
             [model.init for model in self.models],
             [(model.init_low, model.init_high) for model in self.models],
             [model.negative_slope for model in self.models],
@@ -124,13 +135,14 @@ def run(
     train: Train,
     search: Search,
     saves: Saves | None = None,
+    first: int = 0,
 ) -> list[Trial]:
     """Train every point, rung by rung, and return the trials in the order of the points.
 
-    Trial t starts from weights of its own (search.seed, t). Divergence ends a trial, not
-    the search.
+    Point t is trial first + t of the search and starts from weights of its own, (search.seed,
+    first + t). Divergence ends a trial, not the search.
     """
-    shared = Shared(schema, rows, val, search)
+    shared = Shared(schema, rows, val, search, first)
     groups = _groups([space.apply(point, model, train) for point in points], schema)
     for group in groups:
         check_budget(group.widths(schema), group.models[0].max_parameters)
@@ -139,6 +151,8 @@ def run(
         ladder = Ladder(points, groups, shared, submit, saves)
         for at, rung in enumerate(rungs):
             ladder.climb(at, rung)
+            if len(rungs) > 1:
+                print(f"rung {at + 1} of {len(rungs)}: {ladder.summary()}")
     return ladder.trials()
 
 
@@ -195,11 +209,16 @@ class Ladder:
     ) -> None:
         """Begin at the bottom, or with what an earlier run has saved."""
         self.points, self.groups, self.shared, self.submit = points, groups, shared, submit
-        self.slots = [saves.slot(f"stack{place}") for place in range(len(groups))] if saves else []
+        self.slots = (
+            [saves.slot(f"stack{shared.first}-{place}") for place in range(len(groups))]
+            if saves
+            else []
+        )
         self.states = [slot.load() for slot in self.slots] or [None] * len(groups)
         self.going = set(range(len(points)))  # trials that are in the race
         self.rungs = [0] * len(points)  # the last that each trial has reached
         self.epoch = 0
+        self.progress = Progress()
 
     def climb(self, at: int, rung: Rung) -> None:
         """Let the best trials train to a rung."""
@@ -221,6 +240,8 @@ class Ladder:
                     self.slots[place].offer(partial(dict, state))
                 if self._below(place):
                     waiting[self._send(place)] = place
+            self._show()
+        self.progress.clear()
 
     def _below(self, place: int) -> bool:
         """Return whether a group has not reached the rung."""
@@ -236,6 +257,21 @@ class Ladder:
         out = [member for member, trial in enumerate(group.trials) if trial not in self.going]
         saved = None if state is None else files.tensor_bytes(state)
         return self.submit(group, saved, self.epoch, out)
+
+    def _show(self) -> None:
+        """Show how far the trials are on their way to the rung."""
+        states = [state for state in self.states if state is not None]
+        there = sum(min(self.epoch, state["epoch"]) for state in states)
+        text = f"search: {len(self.going)} of {len(self.points)} trials, to epoch {self.epoch}"
+        self.progress.show(text, there, self.epoch * len(self.groups))
+
+    def summary(self) -> str:
+        """Return in words what the rung has brought."""
+        best = min(self.trials(), key=lambda trial: trial.rank).best
+        score = objective.SCORE[self.shared.schema.task]
+        return (
+            f"{len(self.going)} trials to epoch {self.epoch}; best val {score} {best.val_score:.3f}"
+        )
 
     def trials(self) -> list[Trial]:
         """Return all trials as they are at this rung, in the order of the points."""

@@ -1,0 +1,96 @@
+"""The best trials of a search once more, each from several starting weights.
+
+One trial is one start: among many, the best of them is partly luck. What is adopted is the
+settings with the best mean over new starts.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from stages.common import files, trials
+from stages.common.partition import Partition
+from stages.common.resume import Saves
+from stages.common.schema import Schema
+from stages.common.settings import Model, Search, Train
+from stages.common.trials import Trial
+
+MOST = 4  # finalists
+STARTS = 4  # of each
+HEADER = ("trial", "starts", "mean_val_score", "sd_val_score", "lowest", "highest", "mean_val_loss")
+
+
+@dataclass(frozen=True)
+class Finalist:
+    """A trial of the search and what its settings gave from new starts."""
+
+    trial: int
+    starts: list[Trial]
+
+    @property
+    def scores(self) -> list[float]:
+        """Validation score of each start."""
+        return [start.best.val_score for start in self.starts]
+
+    @property
+    def mean(self) -> float:
+        """Mean validation score."""
+        return statistics.fmean(self.scores)
+
+    @property
+    def deviation(self) -> float:
+        """Standard deviation of the validation score over starts."""
+        return statistics.stdev(self.scores)
+
+    @property
+    def loss(self) -> float:
+        """Mean validation loss."""
+        return statistics.fmean(start.best.val_loss for start in self.starts)
+
+
+def run(
+    schema: Schema,
+    found: Sequence[Trial],
+    rows: Partition,
+    val: Partition,
+    model: Model,
+    train: Train,
+    search: Search,
+    saves: Saves | None = None,
+) -> list[Finalist]:
+    """Train the best trials again, all to the last epoch; return them, the best mean first.
+
+    There are none when no trial has learnt anything.
+    """
+    ranked = sorted(range(len(found)), key=lambda at: (*found[at].rank, at))
+    best = [at for at in ranked if found[at].learnt][:MOST]
+    if not best:
+        return []
+    points = [found[at].point for at in best for _ in range(STARTS)]
+    whole = search.model_copy(update={"halving": 1})
+    first = len(found)
+    again = trials.run(schema, points, rows, val, model, train, whole, saves, first=first)
+    finalists = [
+        Finalist(at, again[place * STARTS : (place + 1) * STARTS]) for place, at in enumerate(best)
+    ]
+    return sorted(finalists, key=lambda each: (-each.mean, each.loss, each.trial))
+
+
+def write(path: Path, finalists: Sequence[Finalist]) -> None:
+    """Write a row per finalist, the one that is proposed first."""
+    rows = [
+        [
+            each.trial,
+            len(each.starts),
+            each.mean,
+            each.deviation,
+            min(each.scores),
+            max(each.scores),
+            each.loss,
+        ]
+        for each in finalists
+    ]
+    files.write_csv(path, HEADER, rows)

@@ -1,0 +1,34 @@
+"""One line on a terminal that says how far a long run is; elsewhere nothing."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TextIO
+
+
+class Progress:
+    """A line that is written over again and again, until it is cleared."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self.stream = stream or sys.stderr
+        self.begun = time.monotonic()
+        self.width = 0  # of what stands there
+
+    def show(self, text: str, done: float, total: float) -> None:
+        """Write `text` and the time that is left after `done` of `total`, in any unit."""
+        if not self.stream.isatty():
+            return
+        share = done / total if total else 1.0
+        left = (time.monotonic() - self.begun) * (1 - share) / share if share else 0.0
+        line = f"{text}; {100 * share:.0f} %, about {left:.0f} s left"
+        self.stream.write("\r" + line.ljust(self.width))
+        self.stream.flush()
+        self.width = len(line)
+
+    def clear(self) -> None:
+        """Remove the line, so that others can be printed."""
+        if self.width:
+            self.stream.write("\r" + " " * self.width + "\r")
+            self.stream.flush()
+            self.width = 0
