@@ -17,7 +17,6 @@ def search(settings: Settings, paths: Declared) -> None:
     from stages.common import (
         arithmetic,
         checkpoint,
-        effects,
         files,
         finalists,
         ranking,
@@ -38,8 +37,8 @@ def search(settings: Settings, paths: Declared) -> None:
     best = finalists.run(schema, found, *given)
     ranking.write_table(paths("trials.csv"), found, chosen.space)
     finalists.write(paths("finalists.csv"), best)
-    effects.write(paths("effects.csv"), found, chosen.space)
-    effects.write_importance(paths("importance.csv"), found, chosen.space)
+    sensitivity.write_effects(paths("effects.csv"), found, chosen.space)
+    sensitivity.write_importance(paths("importance.csv"), found, chosen.space)
     figures = ranking.figures(found, best, schema, chosen.seed)
     files.write_metrics(paths("search.json"), figures)
     print(ranking.sentence(found, best, schema, figures))

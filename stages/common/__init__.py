@@ -62,6 +62,6 @@ cluster      the processes of a Ray cluster
 trials       the trials of a search, trained in stacks of one shape
 finalists    the best trials once more, each from several starting weights
 ranking      the trials compared: the order, the table, the figures
-effects      what each setting of a search does, and how much it matters
+sensitivity  what each setting of a search does, and how much it matters
 adoption     the best trial's settings written into params.yaml
 """

@@ -18,7 +18,7 @@ BANDS = 3  # of a range
 Band = Sequence[Trial]
 
 
-def write(path: Path, trials: Sequence[Trial], space: Space) -> None:
+def write_effects(path: Path, trials: Sequence[Trial], space: Space) -> None:
     """Write, for each setting, the mean and best validation score by its value.
 
     A range is cut into three bands with the same number of trials each. With a list that
