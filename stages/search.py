@@ -20,6 +20,7 @@ def search(settings: Settings, paths: Declared) -> None:
         files,
         finalists,
         ranking,
+        sensitivity,
         space,
         trials,
     )
