@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 import math
 import shutil
@@ -29,10 +30,10 @@ SCHEMA = Schema(
 )
 
 
-def trial(score, loss=1.0, point=None, diverged=False, epoch=3) -> Trial:
+def trial(score, loss=1.0, point=None, status="done", epoch=3, rung=0) -> Trial:
     named = {tuple(name.split(".")): value for name, value in (point or {}).items()}
     record = Record(epoch, 0, 0.9, 0.8, 0.7, loss, score)
-    return Trial(named, 123, record, diverged)
+    return Trial(named, 123, record, status, rung)
 
 
 def space_of(model=None, train=None) -> Space:
@@ -58,18 +59,35 @@ def test_the_best_trial_has_the_highest_score_then_the_lowest_loss(scored, winne
 
 
 def test_a_trial_whose_score_is_no_number_does_not_win():
-    assert ranking.best([trial(math.nan, math.nan, diverged=True), trial(0.5)]) == 1
+    assert ranking.best([trial(math.nan, math.nan, status="diverged"), trial(0.5)]) == 1
 
 
 def test_the_table_has_a_row_per_trial_with_every_figure(tmp_path):
     points: list[dict[str, Any]] = [{"train.lr": 0.01}, {"train.lr": 0.1}]
-    found = [trial(0.5, 0.25, points[0]), trial(0.1, 3.0, points[1], diverged=True, epoch=0)]
-    ranking.write_table(tmp_path / "t.csv", found)
+    found = [
+        trial(0.5, 0.25, points[0], rung=2),
+        trial(0.1, 3.0, points[1], status="diverged", epoch=0),
+        trial(0.4, 0.5, points[0], status="stopped", rung=1),
+    ]
+    ranking.write_table(tmp_path / "t.csv", found, space_of(train={"lr": [0.01, 0.1]}))
     assert (tmp_path / "t.csv").read_text() == (
-        "trial,train.lr,parameters,best_epoch,train_loss,train_score,val_loss,val_score,status\n"
-        "0,0.01,123,3,0.8,0.7,0.25,0.5,done\n"
-        "1,0.1,123,0,0.8,0.7,3.0,0.1,diverged\n"
+        "trial,train.lr,parameters,best_epoch,train_loss,train_score,val_loss,val_score,rung,"
+        "status\n"
+        "0,0.01,123,3,0.8,0.7,0.25,0.5,2,done\n"
+        "1,0.1,123,0,0.8,0.7,3.0,0.1,0,diverged\n"
+        "2,0.01,123,3,0.8,0.7,0.5,0.4,1,stopped\n"
     )
+
+
+def test_a_setting_that_makes_no_difference_to_a_trial_is_an_empty_cell(tmp_path):
+    points: list[dict[str, Any]] = [
+        {"model.activation": "tanh"},
+        {"model.activation": "leaky_relu", "model.negative_slope": 0.2},
+    ]
+    axes = space_of({"activation": ["tanh", "leaky_relu"], "negative_slope": [0.1, 0.2]})
+    ranking.write_table(tmp_path / "t.csv", [trial(0.5, point=point) for point in points], axes)
+    rows = table(tmp_path / "t.csv")
+    assert [row["model.negative_slope"] for row in rows] == ["", "0.2"]
 
 
 def ranged(low, high, scale) -> dict[str, Any]:
@@ -104,26 +122,35 @@ EVERY: dict[str, Any] = {
 def drawn(trials) -> tuple[list[Any], list[Trial]]:
     """Return points over EVERY setting, and trials of them."""
     search = Search.model_validate(
-        {"method": "random", "trials": trials, "epochs": 1, "seed": 0, "space": EVERY}
+        {
+            "method": "random",
+            "trials": trials,
+            "epochs": 1,
+            "halving": 1,
+            "workers": 1,
+            "seed": 0,
+            "space": EVERY,
+        }
     )
-    points = space.draw(search)
-    return points, [Trial(point, 1, trial(0.5).best, diverged=False) for point in points]
+    points = space.draw(search, params.load(ROOT / "params.yaml").model)
+    return points, [Trial(point, 1, trial(0.5).best) for point in points]
 
 
 def test_the_table_has_every_setting_exactly(tmp_path):
     points, trials = drawn(200)
-    ranking.write_table(tmp_path / "t.csv", trials)
+    ranking.write_table(tmp_path / "t.csv", trials, Space.model_validate(EVERY))
     rows = table(tmp_path / "t.csv")
+    names = [(section, key) for section in EVERY for key in EVERY[section]]
     assert len(rows) == 200
     for row, point in zip(rows, points, strict=True):
-        for (section, key), value in point.items():
-            cell = row[f"{section}.{key}"]
+        for section, key in names:
+            cell, value = row[f"{section}.{key}"], point.get((section, key), "")
             assert (cell if isinstance(value, str) else json.loads(cell)) == value
 
 
 def adopted(tmp_path, trials, winner) -> Settings:
     """Return the real settings after the adoption of a trial."""
-    ranking.write_table(tmp_path / "trials.csv", trials)
+    ranking.write_table(tmp_path / "trials.csv", trials, Space.model_validate(EVERY))
     files.write_metrics(tmp_path / "search.json", {"search_best_trial": winner})
     shutil.copy(ROOT / "params.yaml", tmp_path / "params.yaml")
     adoption.adopt(*(tmp_path / name for name in ("trials.csv", "search.json", "params.yaml")))
@@ -209,11 +236,8 @@ def test_the_three_bands_have_as_nearly_as_can_be_the_same_number_of_trials(tria
 @pytest.mark.parametrize("count", [1, 2, 5, 17])
 def test_every_setting_accounts_for_every_trial_and_score(count, tmp_path, settings):
     search = settings.search.model_copy(update={"trials": count, "method": "random"})
-    points = space.draw(search)
-    trials = [
-        Trial(point, 1, trial(0.5 + at / 100).best, diverged=False)
-        for at, point in enumerate(points)
-    ]
+    points = space.draw(search, settings.model)
+    trials = [Trial(point, 1, trial(0.5 + at / 100).best) for at, point in enumerate(points)]
     found = effects(tmp_path, trials, search.space)
     names = [f"{section}.{key}" for section, key, _ in search.space.axes()]
     total, best = sum(each.best.val_score for each in trials), 0.5 + (count - 1) / 100
@@ -225,8 +249,37 @@ def test_every_setting_accounts_for_every_trial_and_score(count, tmp_path, setti
         assert max(row[4] for row in rows) == pytest.approx(best)
 
 
+def test_only_trials_to_which_a_setting_makes_a_difference_are_in_its_effects(tmp_path):
+    axes = space_of(
+        {"activation": ["tanh", "leaky_relu"], "negative_slope": ranged(0.1, 0.4, "linear")}
+    )
+    leaky = [
+        trial(slope, point={"model.activation": "leaky_relu", "model.negative_slope": slope})
+        for slope in (0.3, 0.1, 0.2)
+    ]
+    plain = [trial(0.9, point={"model.activation": "tanh"}) for _ in range(5)]
+    found = effects(tmp_path, [*plain, *leaky], axes)
+    assert found == [
+        ("model.activation", "leaky_relu", 3, 0.2, 0.3),
+        ("model.activation", "tanh", 5, 0.9, 0.9),
+        ("model.negative_slope", "0.1", 1, 0.1, 0.1),
+        ("model.negative_slope", "0.2", 1, 0.2, 0.2),
+        ("model.negative_slope", "0.3", 1, 0.3, 0.3),
+    ]
+    assert [row[0] for row in effects(tmp_path, plain, axes)] == ["model.activation"]
+
+
+def test_trials_without_a_finite_loss_or_score_have_a_place_in_the_ranking():
+    """NaN is neither above nor below a number: it would leave the order to chance."""
+    scored = [trial(0.5, math.nan, epoch=0), trial(0.5, 2.0, epoch=0), trial(math.nan, 0.1)]
+    scored += [trial(0.5, math.inf, epoch=0), trial(math.inf, 0.1), trial(0.1, 0.1)]
+    for order in itertools.permutations(range(6)):
+        ranked = sorted(order, key=lambda at: (*scored[at].rank, at))
+        assert ranked == [5, 2, 4, 1, 0, 3]
+
+
 def test_figures_name_the_winner_and_count_what_diverged():
-    trials = [trial(0.5), trial(0.9), trial(0.1, diverged=True)]
+    trials = [trial(0.5), trial(0.9), trial(0.1, status="diverged")]
     assert ranking.figures(trials, SCHEMA, 0) == {
         "search_trials": 3,
         "search_diverged": 1,
@@ -259,7 +312,7 @@ def test_a_regression_is_ranked_by_r2():
 
 def test_the_sentence_has_the_winner_its_settings_and_how_to_adopt_them():
     trials = [
-        trial(0.5, point={"train.lr": 0.1}, diverged=True),
+        trial(0.5, point={"train.lr": 0.1}, status="diverged"),
         trial(0.9, point={"train.lr": 0.2, "model.hidden": [8, 4]}),
     ]
     found = ranking.figures(trials, SCHEMA, 0)
@@ -274,14 +327,14 @@ def test_the_sentence_has_the_winner_its_settings_and_how_to_adopt_them():
 
 
 def test_a_trial_that_diverged_or_never_got_better_does_not_win():
-    scored = [trial(0.9, diverged=True), trial(0.8, epoch=0), trial(0.1)]
+    scored = [trial(0.9, status="diverged"), trial(0.8, epoch=0), trial(0.1)]
     assert ranking.best(scored) == 2
     found = ranking.figures(scored, SCHEMA, 0)
     assert found["search_best_trial"] == 2
 
 
 def test_when_no_trial_has_learnt_anything_none_is_proposed():
-    scored = [trial(0.9, diverged=True), trial(0.8, epoch=0)]
+    scored = [trial(0.9, status="diverged"), trial(0.8, epoch=0)]
     found = ranking.figures(scored, SCHEMA, 0)
     assert found["search_best_trial"] is None
     assert "adopt" not in ranking.sentence(scored, SCHEMA, found)

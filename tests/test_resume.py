@@ -209,11 +209,45 @@ def test_a_training_killed_after_any_epoch_ends_with_the_same_bytes(make_recipe,
         for _ in range(killed):
             run.advance()
         state = torch.load(io.BytesIO(files.tensor_bytes(run.state())), weights_only=True)
-        again = Run(*given)
-        again.restore(state)
+        again = Run(*given, True, state)
         while again.goes_on():
             again.advance()
         assert same(again.fitted, whole), killed
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_a_thrifty_training_killed_at_any_moment_drops_the_same_members(
+    make_recipe, blobs, optimizer
+):
+    """Members are dropped after epoch 3, all of them after epoch 6."""
+    train, val = blobs(30, spread=3.0), blobs(40, seed=1, spread=3.0)
+    recipe = make_recipe(4, 2, optimizer=optimizer, epochs=9, dropout=[0.0, 0.5, 0.0, 0.0])
+    keys = [(0, member) for member in range(4)]
+    stack = initialize.stack([6, 8, 3], "tanh", keys, ["default"] * 4, [(0, 1)] * 4, [0.1] * 4)
+    given: tuple[Any, ...] = ("classification", stack, recipe, train, val, None, False)
+    drops = {3: [0, 1], 6: [0, 1, 2, 3]}
+
+    def climb(run: Run, last: int) -> Run:
+        while run.epoch < last and run.goes_on():
+            run.drop(drops.get(run.epoch, []))
+            if run.goes_on():
+                run.advance()
+        return run
+
+    whole = climb(Run(*given), 9)
+    assert [max(r.epoch for r in whole.fitted.history if r.member == m) for m in range(4)] == [
+        3,
+        3,
+        6,
+        6,
+    ]
+    for killed in range(7):
+        run = climb(Run(*given), killed)
+        for dropped_before in (False, True):
+            if dropped_before:
+                run.drop(drops.get(killed, []))
+            state = torch.load(io.BytesIO(files.tensor_bytes(run.state())), weights_only=True)
+            assert same(climb(Run(*given, state), 9).fitted, whole.fitted), killed
 
 
 def test_fit_goes_on_from_its_slot_and_says_so(folder, make_recipe, blobs, capsys):
