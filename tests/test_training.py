@@ -445,6 +445,20 @@ def test_the_standing_at_an_epoch_is_that_of_the_training_at_this_epoch(
     assert ends[4] == 8
 
 
+def test_the_epoch_in_which_a_member_diverged_is_never_its_best():
+    """Its validation loss may be the lowest: it is the training loss that was too high."""
+    losses = [(1.0, 2.0), (0.5, 1.0), (99.0, 0.1)]
+    records = [Record(epoch, 0, *pair, 0.5, pair[1], 0.5) for epoch, pair in enumerate(losses)]
+    state = {"history": training._table(records), "diverged": [True]}
+    standings = [training.standing(state, epoch) for epoch in (0, 1, 2, 9)]
+    assert [(best[0].epoch, gone) for best, gone in standings] == [
+        (0, [False]),
+        (1, [False]),
+        (1, [True]),
+        (1, [True]),
+    ]
+
+
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
 def test_frozen_layers_keep_every_byte_while_others_move(make_recipe, blobs, optimizer):
     frozen = [[True, True, False], [False, True, False], [False, False, False]]

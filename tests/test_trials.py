@@ -66,7 +66,7 @@ def schema_of(classes, features=6) -> Schema:
 def run(settings, blobs):
     """Run points, each a mapping such as {"train.lr": 0.1}, on blobs."""
 
-    def build(*points, saves=None, **changes) -> list[trials.Trial]:
+    def build(*points, saves=None, spread=1.0, **changes) -> list[trials.Trial]:
         search = {key: changes.pop(key, value) for key, value in SEARCH.items()}
         model = {key: changes.pop(key, value) for key, value in MODEL.items()}
         train = {key: changes.pop(key, value) for key, value in TRAIN.items()}
@@ -77,8 +77,8 @@ def run(settings, blobs):
         return trials.run(
             schema_of(3),
             named,
-            blobs(60),
-            blobs(40, seed=1),
+            blobs(60, spread=spread),
+            blobs(40, seed=1, spread=spread),
             settings.model.model_copy(update=model),
             settings.train.model_copy(update=train),
             settings.search.model_copy(update=search),
@@ -377,14 +377,15 @@ def climbed(run, monkeypatch) -> Any:
     """Return a search, the states it offered one after another, and how to go on from some."""
     monkeypatch.setattr(trials, "LEG", 0.0)
     monkeypatch.setattr(trials, "MOST", 2)
-    given = {"epochs": 6, "halving": 2, "patience": 4}
+    search = {"epochs": 6, "halving": 2, "patience": 4}
 
-    def build(*points) -> tuple[Any, list[tuple[str, bytes]], Callable[..., Any]]:
+    def build(*points, **changes) -> tuple[Any, list[tuple[str, bytes]], Callable[..., Any]]:
         offered: list[tuple[str, bytes]] = []
+        given = search | changes
         whole = run(*points, **given, saves=Kept({}, lambda *pair: offered.append(pair)))
 
-        def go_on(states, **changes) -> Any:
-            return run(*points, **given, **changes, saves=Kept(states, lambda *pair: None))
+        def go_on(states, **more) -> Any:
+            return run(*points, **given, **more, saves=Kept(states, lambda *pair: None))
 
         return whole, offered, go_on
 
@@ -404,9 +405,17 @@ def test_a_search_killed_at_any_moment_ends_with_the_same_trials(climbed, capsys
         assert capsys.readouterr().out == (line if moment else "")
 
 
-def test_states_of_stacks_may_be_of_different_rungs(climbed):
-    """A state is saved when it is due: one stack's can be old or missing, another's new."""
-    whole, offered, go_on = climbed(*CALM, LATE, EARLY)
+NOISY = {"spread": 4.0, "seed": 7, "epochs": 8, "patience": 8}  # a lower loss, a lower score
+
+
+@pytest.mark.parametrize("changes", [{}, NOISY])
+def test_states_of_stacks_may_be_of_different_rungs(changes, climbed):
+    """A state is saved when it is due: one stack's can be old or missing, another's new.
+
+    The rank of a noisy trial falls from a rung to the next: it must be ranked as it was.
+    """
+    whole, offered, go_on = climbed(*CALM, LATE, EARLY, **changes)
+    assert everything(go_on(dict(offered))) == everything(whole)
     names = sorted(dict(offered))
     chance = random.Random(0)
     for count in [1] * 20 + [2] * 2:
