@@ -19,7 +19,7 @@ from ray.cluster_utils import Cluster
 
 from stages.common import params, space, trials
 from stages.common.partition import Partition
-from stages.common.schema import Numeric, Schema, Target
+from stages.common.schema import Category, Numeric, Schema, Target
 from stages.common.settings import Search
 from tests.imports import ROOT
 
@@ -37,7 +37,7 @@ def blobs(seed: int) -> Partition:
 
 def schema() -> Schema:
     """Return the schema of `blobs`."""
-    columns = [
+    columns: list[Numeric | Category] = [
         Numeric(
             kind="numeric",
             name=f"x{at}",

@@ -11,6 +11,7 @@ import pytest
 
 from stages.common import adoption, params, ranking
 from stages.common.errors import UserError
+from stages.common.settings import Space
 from stages.common.training import Record
 from stages.common.trials import Trial
 from tests.imports import ROOT
@@ -28,11 +29,19 @@ WINNER: dict[tuple[str, str], Any] = {
 LOSER = WINNER | {("train", "lr"): 0.5}
 
 
+def space_of(*points: dict[tuple[str, str], Any]) -> Space:
+    """Return a space whose axes are the settings of some points."""
+    axes: dict[str, dict[str, Any]] = {"model": {}, "train": {}}
+    for section, key in sorted(set().union(*points)):
+        axes[section][key] = [None]
+    return Space.model_validate(axes)
+
+
 def write(folder: Path, *points: dict[tuple[str, str], Any], best: object = 1) -> None:
     """Write a params file, the table of some trials and the figures that name the best."""
     record = Record(3, 0, 0.5, 0.5, 0.5, 0.5, 0.5)
-    trials = [Trial(point, 100, record, diverged=False) for point in points]
-    ranking.write_table(folder / "trials.csv", trials)
+    trials = [Trial(point, 100, record) for point in points]
+    ranking.write_table(folder / "trials.csv", trials, space_of(*points))
     (folder / "search.json").write_text(json.dumps({"search_best_trial": best}))
     (folder / "params.yaml").write_text(TEXT, encoding="utf-8")
 
@@ -152,7 +161,7 @@ def test_a_missing_params_file_is_the_users_error(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "cell"), [("train.lr", "7"), ("train.lr", ""), ("train.speed", "7"), ("model.lr", "1")]
+    ("name", "cell"), [("train.lr", "7"), ("train.speed", "7"), ("model.lr", "1")]
 )
 def test_a_table_with_a_setting_that_params_yaml_cannot_have_is_the_users_error(
     tmp_path, name, cell
@@ -162,10 +171,20 @@ def test_a_table_with_a_setting_that_params_yaml_cannot_have_is_the_users_error(
     assert name in refusal(tmp_path)
 
 
-@pytest.mark.parametrize("cell", ["7", ""])
-def test_an_invalid_setting_never_reaches_the_params_file(tmp_path, cell):
+def test_a_setting_that_made_no_difference_to_the_winner_stays_as_it_is(tmp_path):
+    slope = {("model", "activation"): "leaky_relu", ("model", "negative_slope"): 0.3}
+    write(tmp_path, slope, {("model", "activation"): "tanh"})
+    assert "1,tanh,," in (tmp_path / "trials.csv").read_text()
+    adopt(tmp_path)
+    before = params.load(ROOT / "params.yaml").model
+    after = params.load(tmp_path / "params.yaml").model
+    assert after == before.model_copy(update={"activation": "tanh"})
+    assert before.negative_slope != 0.3
+
+
+def test_an_invalid_setting_never_reaches_the_params_file(tmp_path):
     write(tmp_path, LOSER, WINNER)
-    (tmp_path / "trials.csv").write_text(f"trial,train.lr\n1,{cell}\n")
+    (tmp_path / "trials.csv").write_text("trial,train.lr\n1,7\n")
     with pytest.raises((UserError, ValueError)):
         adopt(tmp_path)
     assert (tmp_path / "params.yaml").read_text(encoding="utf-8") == TEXT

@@ -6,19 +6,30 @@ Tests are named test_SECTION_KEY_...; the last test looks for one for every key.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
 
-from stages.common import ensemble, evaluation, initialize, space, training, transfer, trials
+from stages.common import (
+    ensemble,
+    evaluation,
+    initialize,
+    params,
+    space,
+    training,
+    transfer,
+    trials,
+)
 from stages.common.checkpoint import Checkpoint
 from stages.common.errors import UserError
 from stages.common.network import Stack, check_budget, count_parameters
 from stages.common.partition import Partition
 from stages.common.schema import Numeric, Schema, Target
 from stages.common.settings import Evaluate, Finetune, Model, Search, Section, Train
+from tests.imports import ROOT
 
 MODEL = {
     "hidden": [8],
@@ -422,19 +433,49 @@ RATES = {"low": 0.001, "high": 0.1, "scale": "log"}
 
 def search_of(**changes) -> Search:
     space_of = {"model": {}, "train": {"lr": [0.001, 0.01, 0.1], "noise": [0.0, 0.1]}}
-    plain = {"method": "random", "trials": 6, "epochs": 1, "seed": 0, "space": space_of}
+    plain = {
+        "method": "random",
+        "trials": 6,
+        "epochs": 1,
+        "halving": 1,
+        "workers": 1,
+        "engine": "local",
+        "address": "auto",
+        "seed": 0,
+        "space": space_of,
+    }
     return Search.model_validate(plain | changes)
 
 
+def points_of(search) -> list[space.Point]:
+    return space.draw(search, params.load(ROOT / "params.yaml").model)
+
+
 def test_search_method_grid_is_every_combination_and_random_is_drawn():
-    grid, random = (space.draw(search_of(method=method)) for method in ("grid", "random"))
+    grid, random = (points_of(search_of(method=method)) for method in ("grid", "random"))
     assert len({tuple(point.values()) for point in grid}) == 6
     assert len({tuple(point.values()) for point in random}) < 6
 
 
-@pytest.mark.parametrize("method", ["grid", "random"])
+def test_search_method_sobol_is_more_even_than_random():
+    """As in 16 boxes of the same size, over two settings: how many points each gets."""
+    boxes = {"model": {}, "train": {"lr": [0.001, 0.01, 0.05, 0.1], "noise": [0.0, 0.1, 0.2, 0.3]}}
+    for seed in range(5):
+        filled = [
+            Counter(tuple(point.values()) for point in points_of(search))
+            for search in (
+                search_of(method=method, trials=64, seed=seed, space=boxes)
+                for method in ("sobol", "random")
+            )
+        ]
+        assert set(filled[0].values()) == {4}
+        assert len(filled[0]) == 16
+        assert max(filled[1].values()) > 6
+
+
+@pytest.mark.parametrize("method", ["grid", "random", "sobol"])
 def test_search_trials_is_the_number_of_points(method):
-    assert [len(space.draw(search_of(method=method, trials=n))) for n in (2, 5)] == [2, 5]
+    assert [len(points_of(search_of(method=method, trials=n))) for n in (2, 5)] == [2, 5]
 
 
 def test_search_epochs_is_how_long_a_trial_may_train(settings, blobs):
@@ -451,8 +492,37 @@ def test_search_epochs_is_how_long_a_trial_may_train(settings, blobs):
     assert best[1].val_loss < best[0].val_loss
 
 
+def searched(settings, blobs, points, **changes) -> list[trials.Trial]:
+    """Return the trials of a small search; changes: of its settings."""
+    model = settings.model.model_copy(update=MODEL)
+    chosen = settings.train.model_copy(update=TRAIN)
+    rows = blobs(60), blobs(40, seed=1)
+    return trials.run(schema_of(), points, *rows, model, chosen, search_of(**changes))
+
+
+def test_search_halving_lets_a_smaller_share_of_the_trials_train_to_the_end(settings, blobs):
+    points: list[space.Point] = [{("train", "lr"): 0.001 * 1.5**at} for at in range(9)]
+    for share, finished in ((1, 9), (2, 4), (3, 3), (4, 9)):  # of 3 epochs there is no fourth
+        found = searched(settings, blobs, points, epochs=3, halving=share)
+        ends = [trial.best.epoch for trial in found]
+        assert sorted(ends) == [1] * (9 - finished) + [3] * finished
+        assert [trial.status == "stopped" for trial in found] == [end == 1 for end in ends]
+
+
+def test_search_workers_never_changes_a_byte(settings, blobs):
+    points: list[space.Point] = [
+        {("train", "lr"): 0.03 * (at + 1), ("model", "hidden"): [4 + at % 3]} for at in range(6)
+    ]
+    one, two, most = (
+        searched(settings, blobs, points, epochs=4, halving=2, workers=workers)
+        for workers in (1, 2, 0)
+    )
+    assert [repr(trial.best) for trial in one] == [repr(trial.best) for trial in two]
+    assert [repr(trial.best) for trial in one] == [repr(trial.best) for trial in most]
+
+
 def test_search_space_holds_what_is_tried():
-    points = space.draw(search_of(space={"model": {}, "train": {"lr": RATES}}))
+    points = points_of(search_of(space={"model": {}, "train": {"lr": RATES}}))
     assert all(0.001 <= point["train", "lr"] <= 0.1 for point in points)
     assert [set(point) for point in points] == [{("train", "lr")}] * 6
 
@@ -467,7 +537,7 @@ def test_search_seed_draws_other_points_and_other_weights(settings, blobs):
         )
         rows = blobs(60), blobs(40, seed=1)
         found.append(
-            (space.draw(search), trials.run(schema_of(), [{}], *rows, *sections, search)[0].best)
+            (points_of(search), trials.run(schema_of(), [{}], *rows, *sections, search)[0].best)
         )
     assert found[0] == found[1]
     assert found[0][0] != found[2][0]

@@ -116,9 +116,11 @@ RANGES: dict[str, tuple[list[Any], list[Any]]] = {
     "finetune.epochs": COUNT,
     "finetune.members": COUNT,
     "finetune.seed": SEED,
-    "search.method": (["random"], ["halving", "Grid", None]),
+    "search.method": (["random", "sobol"], ["halving", "Grid", "Sobol", None]),
     "search.trials": COUNT,
     "search.epochs": COUNT,
+    "search.halving": COUNT,
+    "search.workers": ([0, 1, 64], [-1, 1.0, True, "2", None]),
     "search.seed": SEED,
 }
 # Tested apart: the shares depend on each other, the space has a form of its own.
@@ -242,16 +244,18 @@ def test_axes_come_in_the_order_of_their_names():
     ]
 
 
-@pytest.mark.parametrize("method", ["grid", "random"])
-def test_a_space_of_lists_suits_both_methods(method):
+@pytest.mark.parametrize("method", ["grid", "random", "sobol"])
+def test_a_space_of_lists_suits_every_method(method):
     axes = {"activation": ["relu", "tanh"], "hidden": [[], [8, 4]]}
     assert valid(searching("model", axes, method)).search.space.model == axes
 
 
 @pytest.mark.parametrize("scale", ["linear", "log"])
-def test_a_range_suits_random_draws_only(scale):
+def test_a_range_suits_draws_only(scale):
     axes = {"lr": band(0.001, 0.1, scale)}
-    assert valid(searching("train", axes)).search.space.train == {"lr": Range(**axes["lr"])}
+    for method in ("random", "sobol"):
+        found = valid(searching("train", axes, method)).search.space.train
+        assert found == {"lr": Range(**axes["lr"])}
     said = reason(searching("train", axes, "grid"))
     assert "a grid needs a list of values, not a range" in said
 
@@ -297,7 +301,7 @@ def test_what_is_fixed_in_a_search_is_no_axis(key):
 def test_whole_numbers_are_drawn_for_whole_number_settings():
     axes = {"batch_size": band(8, 64, "integer"), "patience": [3, 5]}
     found = valid({**searching("train", axes), "search.trials": 50})
-    drawn = {point["train", "batch_size"] for point in space.draw(found.search)}
+    drawn = {point["train", "batch_size"] for point in space.draw(found.search, found.model)}
     assert drawn <= set(range(8, 65))
     assert len(drawn) > 10
 

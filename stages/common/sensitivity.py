@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import statistics
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -57,10 +58,9 @@ def _omega_squared(groups: Sequence[Sequence[float]]) -> float:
     spare = len(every) - len(groups)  # degrees of freedom within the groups
     if len(groups) < 2 or spare < 1:
         return 0.0
-    mean = statistics.fmean(every)
-    total = sum((value - mean) ** 2 for value in every)
-    between = sum(len(group) * (statistics.fmean(group) - mean) ** 2 for group in groups)
-    within = (total - between) / spare
+    total = len(every) * statistics.pvariance(every)
+    within = math.fsum(len(group) * statistics.pvariance(group) for group in groups) / spare
+    between = total - within * spare
     return max(0.0, (between - (len(groups) - 1) * within) / (total + within))
 
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -34,32 +35,35 @@ NEEDS: dict[Name, tuple[str, str]] = {  # a setting of the model matters with th
 def draw(search: Search, model: Model) -> list[Point]:
     """Return at most `search.trials` points, the same for the same seed.
 
-    A grid is the product over the sorted names, shuffled when it has more points than
-    trials. Random and Sobol draws take each setting independently. A point leaves out what
-    makes no difference to it, such as the slope of another activation; `model` has what the
-    space does not vary.
+    A grid is the product over the sorted names, each point once, shuffled when it has more
+    points than trials. Random and Sobol draws take each setting independently. A point leaves
+    out what makes no difference to it, such as the slope of another activation; `model` has
+    what the space does not vary.
     """
     axes = {(section, key): axis for section, key, axis in search.space.axes()}
     generator = stream("search", search.seed)
+    relevant = partial(_relevant, model)
     if search.method == "grid":
-        points = _grid(axes, search.trials, generator)
-    else:
-        points = [
-            {name: _value(axes[name], share) for name, share in zip(axes, row, strict=False)}
-            for row in _shares(search, max(1, len(axes)), generator)
-        ]
-    return [_relevant(point, model) for point in points]
+        points = {repr(point): point for point in map(relevant, _product(axes))}
+        return _part(list(points.values()), search.trials, generator)
+    return [
+        relevant({name: _value(axes[name], share) for name, share in zip(axes, row, strict=False)})
+        for row in _shares(search, max(1, len(axes)), generator)
+    ]
 
 
-def _grid(axes: Mapping[Name, Any], most: int, generator: torch.Generator) -> list[Point]:
+def _product(axes: Mapping[Name, Any]) -> Iterator[Point]:
     total = math.prod(len(values) for values in axes.values())
     if total > MOST_POINTS:
         raise UserError(f"search.space: a grid of {total} points; take fewer values, or random")
-    points = [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
-    if total > most:
-        order = torch.randperm(total, generator=generator).tolist()
-        points = [points[index] for index in order[:most]]
-    return points
+    return (dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values()))
+
+
+def _part(points: list[Point], most: int, generator: torch.Generator) -> list[Point]:
+    if len(points) <= most:
+        return points
+    order = torch.randperm(len(points), generator=generator).tolist()
+    return [points[index] for index in order[:most]]
 
 
 def _shares(search: Search, axes: int, generator: torch.Generator) -> list[list[float]]:
@@ -85,7 +89,7 @@ def _value(axis: list[Any] | Range, share: float) -> Any:
     return min(max(float(f"{value:.{DIGITS}g}"), axis.low), axis.high)
 
 
-def _relevant(point: Point, model: Model) -> Point:
+def _relevant(model: Model, point: Point) -> Point:
     """Return a point without the settings that its other settings make void."""
 
     def void(name: Name) -> bool:

@@ -11,6 +11,7 @@ import io
 import json
 import math
 import time
+from collections import deque
 from collections.abc import Collection, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import AbstractContextManager
@@ -78,8 +79,9 @@ class Trial:
     @property
     def rank(self) -> tuple[bool, float, float]:
         """What sorts trials, the best first: the higher score, then the lower loss."""
-        score = self.best.val_score
-        return not self.learnt, -score if math.isfinite(score) else math.inf, self.best.val_loss
+        keys = -self.best.val_score, self.best.val_loss
+        score, loss = (key if math.isfinite(key) else math.inf for key in keys)
+        return not self.learnt, score, loss
 
 
 @dataclass(frozen=True)
@@ -172,6 +174,8 @@ def advance(
 ) -> bytes:
     """Train a group on from a saved state, up to an epoch or for LEG seconds; return the state.
 
+    An epoch is always trained to its end, the first one even if it takes longer.
+
     out: members that do not go on. At the search's last epoch the state is only what is left
     to tell: the scores of all validation rows (K, rows), and mean loss and score of the
     training rows (2, K), of each member at its best epoch.
@@ -179,8 +183,10 @@ def advance(
     run = group.run(shared, None if saved is None else opened(saved))
     run.drop(out)
     end = time.monotonic() + LEG
-    while run.epoch < until and run.goes_on() and time.monotonic() < end:
+    while run.epoch < until and run.goes_on():
         run.advance()
+        if time.monotonic() >= end:
+            break
     state = run.state()
     if until == shared.search.epochs and not run.goes_on():
         task, stack = shared.schema.task, run.fitted.stack
@@ -209,12 +215,12 @@ class Ladder:
     ) -> None:
         """Begin at the bottom, or with what an earlier run has saved."""
         self.points, self.groups, self.shared, self.submit = points, groups, shared, submit
-        self.slots = (
-            [saves.slot(f"stack{shared.first}-{place}") for place in range(len(groups))]
-            if saves
-            else []
-        )
+        names = [f"stack{shared.first}-{place}" for place in range(len(groups))]
+        self.slots = [saves.slot(name) for name in names] if saves else []
         self.states = [slot.load() for slot in self.slots] or [None] * len(groups)
+        if saves and any(self.states):
+            begun = sum(state is not None for state in self.states)
+            print(f"{saves.folder}: goes on where it was, with {begun} of {len(groups)} stacks")
         self.going = set(range(len(points)))  # trials that are in the race
         self.rungs = [0] * len(points)  # the last that each trial has reached
         self.epoch = 0
@@ -229,17 +235,19 @@ class Ladder:
         for trial in self.going:
             self.rungs[trial] = at
         self.epoch = rung.epoch
-        waiting = {
-            self._send(place): place for place in range(len(self.groups)) if self._below(place)
-        }
-        while waiting:
+        below = deque(place for place in range(len(self.groups)) if self._below(place))
+        waiting: dict[Future[bytes], int] = {}
+        while below or waiting:
+            while below and not any(future.done() for future in waiting):
+                place = below.popleft()
+                waiting[self._send(place)] = place
             for future in wait(waiting, return_when=FIRST_COMPLETED).done:
                 place = waiting.pop(future)
                 state = self.states[place] = opened(future.result())
                 if self.slots:
                     self.slots[place].offer(partial(dict, state))
                 if self._below(place):
-                    waiting[self._send(place)] = place
+                    below.append(place)
             self._show()
         self.progress.clear()
 

@@ -10,20 +10,23 @@ import ctypes
 import multiprocessing
 import os
 import signal
+import traceback
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from queue import SimpleQueue
 from typing import Any
 
 from stages.common.errors import UserError
 
 PR_SET_PDEATHSIG = 1  # of prctl(2)
+SIGNALS = (signal.SIGINT, signal.SIGTERM)  # that a person sends
 
 Work = Callable[..., bytes]
 Submit = Callable[..., Future[bytes]]
-
-_work: Work  # of this worker process
+Lines = SimpleQueue[Connection]  # to the workers that have nothing to do
 
 
 def available() -> int:
@@ -41,19 +44,19 @@ def pool(work: Work, count: int) -> Iterator[Submit]:
     if count == 1:
         yield lambda *arguments: _here(work, arguments)
         return
-    context = multiprocessing.get_context("fork")
-    executor = ProcessPoolExecutor(count, context, _begin, (work, os.getpid()))
+    processes: list[BaseProcess] = []
+    idle: Lines = SimpleQueue()
+    threads = ThreadPoolExecutor(count)  # each waits for one worker at a time
     try:
-        yield lambda *arguments: executor.submit(_call, *arguments)
-    except BrokenProcessPool as error:
-        raise UserError(
-            "a worker process was killed, perhaps for lack of memory; run the same command again, "
-            "or set search.workers to 1"
-        ) from error
+        for _ in range(count):
+            idle.put(_fork(work, processes))
+        yield lambda *arguments: threads.submit(_ask, idle, arguments)
     finally:
-        for process in list(executor._processes.values()):  # what they do is of no use any more
+        for process in processes:  # what they do is of no use any more
             process.kill()
-        executor.shutdown(cancel_futures=True)
+        threads.shutdown(cancel_futures=True)
+        for process in processes:
+            process.join()
 
 
 def _here(work: Work, arguments: tuple[Any, ...]) -> Future[bytes]:
@@ -62,19 +65,61 @@ def _here(work: Work, arguments: tuple[Any, ...]) -> Future[bytes]:
     return done
 
 
-def _begin(work: Work, parent: int) -> None:
-    """Become a worker with one thread, which ends with its parent and leaves Ctrl-C to it."""
+def _fork(work: Work, processes: list[BaseProcess]) -> Connection:
+    """Start a worker and return the line to it. Only the worker holds the other end.
+
+    So the line breaks when the worker is killed, even in the middle of an answer.
+    """
+    here, there = multiprocessing.Pipe()
+    context = multiprocessing.get_context("fork")
+    process = context.Process(target=_serve, args=(there, work, os.getpid()), daemon=True)
+    held = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # until the worker has its own way
+    try:
+        process.start()
+        processes.append(process)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, held)
+        there.close()
+    return here
+
+
+def _ask(idle: Lines, arguments: tuple[Any, ...]) -> bytes:
+    """Let an idle worker do the work; its error is raised here."""
+    line = idle.get()
+    try:
+        line.send(arguments)
+        answer: bytes | Exception = line.recv()
+    except (EOFError, OSError) as error:
+        raise UserError(
+            "a worker process was killed, perhaps for lack of memory; run the same command again, "
+            "or set search.workers to 1"
+        ) from error
+    finally:
+        idle.put(line)
+    if isinstance(answer, Exception):
+        raise answer
+    return answer
+
+
+def _serve(line: Connection, work: Work, parent: int) -> None:
+    """Be a worker with one thread, which ends with its parent and leaves Ctrl-C to it."""
     import torch
 
-    global _work
-    _work = work
     torch.set_num_threads(1)  # the parent's threads have not come along
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it ended before the line above
         os._exit(1)
+    with suppress(EOFError, OSError):  # of a line whose other end has gone
+        while True:
+            line.send(_answer(work, line.recv()))
 
 
-def _call(*arguments: Any) -> bytes:
-    return _work(*arguments)
+def _answer(work: Work, arguments: tuple[Any, ...]) -> bytes | Exception:
+    try:
+        return work(*arguments)
+    except Exception as error:
+        error.add_note(traceback.format_exc())
+        return error

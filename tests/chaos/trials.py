@@ -25,8 +25,9 @@ SMALL = (
     "train.members=2",
     "finetune.epochs=20",
     "finetune.members=2",
-    "search.trials=6",
+    "search.trials=9",
     "search.epochs=30",
+    "search.workers=2",
 )
 LONG = ("train", "finetune", "search")
 ORDER = (*STAGES, *LONG)  # of the runs: those that keep resume states come twice as often
@@ -173,7 +174,7 @@ def run(project: Project, trial: Trial) -> Result:
         choose(folder, trial.stage, trial.variants[-1])
         run_whole(folder, "python", "-m", "stages.verify", "--mend")  # as `make` does
         status, printed = finish(folder, trial.stage)
-        result.resumed = "goes on after epoch" in printed
+        result.resumed = "goes on " in printed
         result.ignored = ": ignored" in printed
         kills.wait_for_orphans(folder)
         if status != 0:

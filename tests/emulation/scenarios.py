@@ -1,6 +1,7 @@
 """Small projects that together use everything that reaches torch.
 
-The search spaces hold what has many values: a search trains them in few stacks.
+The search spaces hold what has many values: a search trains them in few stacks, and in this
+process, where its operations are seen.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ DEFAULT = Project(
         "preprocess": {"features": "17:49"},
         "train": {"members": 2, "epochs": 1, "batch_size": 320},
         "finetune": {"members": 1, "epochs": 1},
-        "search": {"trials": 2, "epochs": 1},
+        "search": {"trials": 2, "epochs": 1, "workers": 1},
     },
     new="digits_tilted.csv",
 )
@@ -44,6 +45,7 @@ CREATURES = Project(  # every kind of column and activation, both optimizers, a 
         "search": {
             "method": "grid",
             "trials": 18,
+            "workers": 1,
             "epochs": 1,
             "space": {
                 "model": {
@@ -78,6 +80,7 @@ LINE = Project(  # widths of 1, one network alone, early stops, divergence, a re
         "search": {
             "method": "grid",
             "trials": 12,
+            "workers": 1,
             "epochs": 3,
             "space": {
                 "model": {
@@ -92,7 +95,7 @@ LINE = Project(  # widths of 1, one network alone, early stops, divergence, a re
     new="b.csv",
     tables={"a.csv": tables.line(40, 3, 2.0), "b.csv": tables.line(20, 4, -1.0)},
 )
-HALVES = Project(  # a linear model, a given split, no scaling, no second table
+HALVES = Project(  # a linear model, a given split, no scaling, no second table, a second rung
     "halves",
     {
         "preprocess": {
@@ -107,7 +110,9 @@ HALVES = Project(  # a linear model, a given split, no scaling, no second table
         "search": {
             "method": "random",
             "trials": 2,
-            "epochs": 1,
+            "workers": 1,
+            "epochs": 2,
+            "halving": 2,
             "space": {
                 "model": {"negative_slope": {"low": 0.1, "high": 0.3, "scale": "linear"}},
                 "train": {
