@@ -33,9 +33,10 @@ def square(number) -> bytes:
 
 @pytest.fixture(autouse=True)
 def _nothing_is_left_or_printed(capfd) -> Any:
+    before = set(psutil.Process().children()), set(threading.enumerate())
     yield
-    assert psutil.Process().children() == []
-    assert not [one.name for one in threading.enumerate() if one is not threading.main_thread()]
+    assert set(psutil.Process().children()) == before[0]
+    assert set(threading.enumerate()) <= before[1]
     assert capfd.readouterr() == ("", "")
 
 

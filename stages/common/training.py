@@ -1,7 +1,8 @@
 """The loop that trains a stack. From the outside in: fit, epoch, step; and measure.
 
-`train`, `finetune` and `search` all call `fit`; they differ in the starting weights and
-in the recipe. Between two epochs a training is a `Run`, which can be saved and continued.
+`train` and `finetune` call `fit`; they differ in the starting weights and in the recipe.
+Between two epochs a training is a `Run`, which can be saved and continued: `search` trains
+its stacks so.
 """
 
 from __future__ import annotations
