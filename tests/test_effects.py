@@ -521,6 +521,21 @@ def test_search_workers_never_changes_a_byte(settings, blobs):
     assert [repr(trial.best) for trial in one] == [repr(trial.best) for trial in most]
 
 
+def test_search_engine_ray_needs_a_cluster_and_local_none(settings, blobs):
+    points: list[space.Point] = [{("train", "lr"): 0.1}]
+    nowhere = {"epochs": 1, "halving": 1, "workers": 1, "address": "127.0.0.1:1"}
+    assert len(searched(settings, blobs, points, **nowhere)) == 1
+    with pytest.raises(UserError, match="no Ray cluster answers"):
+        searched(settings, blobs, points, engine="ray", **nowhere)
+
+
+def test_search_address_names_the_cluster(settings, blobs):
+    points: list[space.Point] = [{("train", "lr"): 0.1}]
+    for address in ("127.0.0.1:1", "127.0.0.1:2"):
+        with pytest.raises(UserError, match=f"search.address {address}: no Ray cluster answers"):
+            searched(settings, blobs, points, epochs=1, engine="ray", address=address)
+
+
 def test_search_space_holds_what_is_tried():
     points = points_of(search_of(space={"model": {}, "train": {"lr": RATES}}))
     assert all(0.001 <= point["train", "lr"] <= 0.1 for point in points)

@@ -133,6 +133,17 @@ def test_the_fingerprint_is_that_of_names_contents_and_declared_settings(folder)
     assert len(seen) == 7
 
 
+def test_where_a_search_is_done_is_no_part_of_its_fingerprint(folder):
+    graph = json.loads((folder / "dvc.yaml").read_text())
+    graph["stages"]["bake"]["params"] = ["search"]
+    (folder / "dvc.yaml").write_text(json.dumps(graph))
+    before = taken().fingerprint()
+    edit_params(folder, "search", workers=3, engine="ray", address="127.0.0.1:1")
+    assert taken().fingerprint() == before
+    edit_params(folder, "search", halving=7)
+    assert taken().fingerprint() != before
+
+
 def test_bytes_that_move_from_one_file_to_the_next_change_the_fingerprint(folder):
     (folder / "code.py").write_text("ab")
     (folder / "flour.pt").write_text("c")

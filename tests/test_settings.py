@@ -120,6 +120,8 @@ RANGES: dict[str, tuple[list[Any], list[Any]]] = {
     "search.trials": COUNT,
     "search.epochs": COUNT,
     "search.halving": COUNT,
+    "search.engine": (["local", "ray"], ["", "dask", None]),
+    "search.address": (["auto", "127.0.0.1:6379"], ["", None, 6379]),
     "search.workers": ([0, 1, 64], [-1, 1.0, True, "2", None]),
     "search.seed": SEED,
 }

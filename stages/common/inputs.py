@@ -21,6 +21,7 @@ from stages.common.names import listed
 from stages.common.settings import Settings
 
 CHUNK = 1 << 20  # bytes read at once
+WHERE = {"search": ("engine", "workers", "address")}  # settings of where work is done
 
 
 @dataclass(frozen=True)
@@ -48,8 +49,12 @@ class Inputs:
                 raise _changed(str(path), stage)
 
     def fingerprint(self) -> str:
-        """Return the SHA-256 of all settings, names and contents: code, requirements, data."""
-        digest = hashlib.sha256(json.dumps(self.settings, sort_keys=True).encode())
+        """Return the SHA-256 of all settings, names and contents: code, requirements, data.
+
+        Settings that say where the work is done, not what it is, take no part.
+        """
+        settings = {key: _content(key, value) for key, value in self.settings.items()}
+        digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
         for path in sorted(self.states):
             digest.update(f"\n{path.as_posix()}\n{self.states[path][0]}\n".encode())
             with open(path, "rb") as stream:
@@ -71,6 +76,12 @@ def _values(declared: Declared, settings: Settings) -> dict[str, Any]:
             value = value[name]
         values[key] = value
     return values
+
+
+def _content(key: str, value: Any) -> Any:
+    """Return a declared setting or section without what changes no result."""
+    void = WHERE.get(key, ())
+    return {name: value[name] for name in value if name not in void} if void else value
 
 
 def _different(before: dict[str, Any], now: dict[str, Any], above: str = "") -> Iterator[str]:

@@ -48,7 +48,8 @@ def write_importance(path: Path, trials: Sequence[Trial], space: Space) -> None:
     rows: list[tuple[float, str, int]] = []
     for name, bands in _banded(trials, space):
         groups = [[float(place[id(trial)]) for trial in band] for band in bands]
-        rows.append((-_omega_squared(groups), ".".join(name), sum(map(len, groups))))
+        concerned = len(list(itertools.chain(*groups)))
+        rows.append((-_omega_squared(groups), ".".join(name), concerned))
     table = [(name, count, -explained) for explained, name, count in sorted(rows)]
     files.write_csv(path, ("setting", "trials", "importance"), table)
 
