@@ -170,7 +170,7 @@ class Trap:
 )
 def test_no_pickle_is_ever_executed(tmp_path, write):
     write(Trap(tmp_path / "sprung"), tmp_path / "base.pt")
-    with pytest.raises(UserError, match=r"base\.pt: not a file that this project wrote"):
+    with pytest.raises(UserError, match=r"base\.pt: damaged, or another program's"):
         Checkpoint.load(tmp_path / "base.pt")
     assert not (tmp_path / "sprung").exists()
 
@@ -194,13 +194,13 @@ def test_a_missing_file_is_named(tmp_path):
 def test_a_truncated_file_is_refused(saved, share):
     whole = saved.read_bytes()
     saved.write_bytes(whole[: int(len(whole) * share)])
-    assert "not a file that this project wrote" in refused(saved)
+    assert "damaged, or another program's" in refused(saved)
 
 
 @pytest.mark.parametrize("data", [b"a,b\n1,2\n", b"\x00" * 500, b"PK\x03\x04 no archive"])
 def test_a_file_of_another_kind_is_refused(saved, data):
     saved.write_bytes(data)
-    assert "not a file that this project wrote" in refused(saved)
+    assert "damaged, or another program's" in refused(saved)
 
 
 @pytest.mark.parametrize(
