@@ -294,8 +294,8 @@ GROUPS: dict[str, list[Example]] = {
         ),
         Example(
             "a trial that is not valid",
-            "search.space: init_low 0 must be below init_high -1; no trial may have model.init_high "
-            "-1, model.init_low 0: mend the values there",
+            "search.space: init_low 0 must be below init_high -1; no trial may have "
+            "model.init_high -1, model.init_low 0: mend the values there",
             "search",
             settings={
                 "search.trials": "9",

@@ -181,7 +181,7 @@ def refused(path: Path) -> str:
         Checkpoint.load(path)
     message = str(error.value)
     assert message.startswith(str(path))
-    assert f"delete {path} and run `dvc repro`" in message
+    assert message.endswith("run `dvc repro`")
     assert "\n" not in message
     return message
 
@@ -218,7 +218,7 @@ KEYS = ["format", "activation", "widths", "negative_slope", "schema", "settings"
 def test_a_file_that_lacks_a_key_is_refused_by_the_name_of_that_key(saved, lacking):
     rewrite(saved, lambda found: {key: found[key] for key in found if key != lacking})
     message = refused(saved)
-    assert [key for key in KEYS if f"'{key}'" in message] == [lacking]
+    assert [key for key in KEYS if f"lacks {key}, " in message] == [lacking]
 
 
 def test_another_format_is_refused_with_both_numbers(saved):
