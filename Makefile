@@ -59,6 +59,10 @@ experiments: $(RUN)/installed  ## compare the experiments by validation figures
 schema: $(RUN)/installed  ## write params.schema.json anew after a change of the settings
 	$(RUN)/bin/python -m stages.common.params
 
+.PHONY: errors
+errors: $(DEV)/installed  ## write docs/errors.md anew after a change of an error
+	$(DEV)/bin/python -m tests.catalogue
+
 .PHONY: tables
 tables: $(DEV)/installed  ## write the default digit tables anew
 	$(DEV)/bin/python data/make_digits.py

@@ -28,7 +28,7 @@ def predict(settings: Settings, paths: Declared, new: Path, output: Path, model:
     from stages.common.table import Table
 
     if output.resolve() == new.resolve():
-        raise UserError(f"{output}: the table to answer for; write the answers to another file")
+        raise UserError(f"{output}: the table to answer for; name another file with --output")
     device = arithmetic.device(settings.device, settings.arithmetic)
     trained = Checkpoint.load(paths(f"{model}.pt")).to(device)
     answers = answering.Answers(trained, Table.open(new, settings.preprocess), device)

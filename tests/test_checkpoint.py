@@ -170,7 +170,7 @@ class Trap:
 )
 def test_no_pickle_is_ever_executed(tmp_path, write):
     write(Trap(tmp_path / "sprung"), tmp_path / "base.pt")
-    with pytest.raises(UserError, match=r"base\.pt: not a file that this project wrote"):
+    with pytest.raises(UserError, match=r"base\.pt: damaged, or another program's"):
         Checkpoint.load(tmp_path / "base.pt")
     assert not (tmp_path / "sprung").exists()
 
@@ -181,7 +181,7 @@ def refused(path: Path) -> str:
         Checkpoint.load(path)
     message = str(error.value)
     assert message.startswith(str(path))
-    assert f"delete {path} and run `dvc repro`" in message
+    assert message.endswith("run `dvc repro`")
     assert "\n" not in message
     return message
 
@@ -194,13 +194,13 @@ def test_a_missing_file_is_named(tmp_path):
 def test_a_truncated_file_is_refused(saved, share):
     whole = saved.read_bytes()
     saved.write_bytes(whole[: int(len(whole) * share)])
-    assert "not a file that this project wrote" in refused(saved)
+    assert "damaged, or another program's" in refused(saved)
 
 
 @pytest.mark.parametrize("data", [b"a,b\n1,2\n", b"\x00" * 500, b"PK\x03\x04 no archive"])
 def test_a_file_of_another_kind_is_refused(saved, data):
     saved.write_bytes(data)
-    assert "not a file that this project wrote" in refused(saved)
+    assert "damaged, or another program's" in refused(saved)
 
 
 @pytest.mark.parametrize(
@@ -218,7 +218,7 @@ KEYS = ["format", "activation", "widths", "negative_slope", "schema", "settings"
 def test_a_file_that_lacks_a_key_is_refused_by_the_name_of_that_key(saved, lacking):
     rewrite(saved, lambda found: {key: found[key] for key in found if key != lacking})
     message = refused(saved)
-    assert [key for key in KEYS if f"'{key}'" in message] == [lacking]
+    assert [key for key in KEYS if f"lacks {key}, " in message] == [lacking]
 
 
 def test_another_format_is_refused_with_both_numbers(saved):

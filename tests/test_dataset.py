@@ -344,7 +344,7 @@ def test_dropping_every_row_is_an_error_that_names_the_remedy(write):
 def test_a_target_column_without_any_value_is_not_mended_by_filling(write):
     write(HEADER, [[*row[:4], ""] for row in numbers(40)])
     text = error()
-    assert "no row has a value in y" in text
+    assert "no row has a value in 'y'" in text
     assert "preprocess.missing to fill" not in text
 
 
@@ -534,7 +534,7 @@ def test_the_target_may_stand_anywhere(write, where):
         ({"features": ["x", "y"]}, "the target 'y' is among the features"),
         ({"features": ["x", "size"]}, "there is no column 'size'; the table has 'id', 'x', 'k'"),
         ({"features": ["x", 9]}, "there is no column 9, the table has 5"),
-        ({"features": "3:2"}, "no column of 5 is chosen"),
+        ({"features": "3:2"}, "no column is chosen; the table has "),
         ({"target": "answer"}, "preprocess.target: there is no column 'answer'"),
         ({"target": 5}, "preprocess.target: there is no column 5"),
         ({"split": {"column": "part"}}, "preprocess.split.column: there is no column 'part'"),

@@ -454,7 +454,7 @@ def test_a_constant_with_gaps_is_kept_for_its_gaps(value, rows, scale):
 def test_a_table_in_which_nothing_varies_is_refused():
     with pytest.raises(UserError) as caught:
         fit({"x": ["1", "1"] * 2, "z": [None, None] * 2, "y": ["a", "b"] * 2})
-    message = "preprocess.features: no chosen column varies over the training rows"
+    message = "preprocess.features: no chosen column varies over the training rows; choose others"
     assert str(caught.value) == message
 
 

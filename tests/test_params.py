@@ -18,41 +18,7 @@ from stages.common import files, params
 from stages.common.errors import UserError
 from stages.common.settings import Settings
 from tests.imports import ROOT
-
-TEXT = (ROOT / "params.yaml").read_text(encoding="utf-8")
-
-
-def place(text: str, key: str) -> int:
-    """Return the index of the line of a dotted key, or of the deepest part of it there is.
-
-    It is found by indentation, without a YAML parser.
-    """
-    rows, found = text.splitlines(), -1
-    for level, name in enumerate(key.split(".")):
-        indent = "  " * level
-        for at in range(found + 1, len(rows)):
-            if rows[at].startswith(f"{indent}{name}:"):
-                found = at
-                break
-            if rows[at] and not rows[at].startswith(indent):
-                return found
-        else:
-            return found
-    return found
-
-
-def change(text: str, key: str, value: str | None, name: str = "") -> str:
-    """Return the text with the value of a key, also over several lines, replaced.
-
-    None takes the key away, `name` gives it another name.
-    """
-    rows, at = text.splitlines(), place(text, key)
-    indent = "  " * key.count(".")
-    end = at + 1
-    while end < len(rows) and rows[end].startswith((indent + " ", indent + "- ")):
-        end += 1
-    new = [] if value is None else f"{indent}{name or key.split('.')[-1]}: {value}".splitlines()
-    return "\n".join([*rows[:at], *new, *rows[end:], ""])
+from tests.keys import TEXT, change, place
 
 
 def load(folder: Path, text: str | bytes) -> Settings:
@@ -341,7 +307,7 @@ def test_text_that_is_no_yaml_is_named_by_its_line(tmp_path, text, line, said):
         (b"# only a comment\n", r"params\.yaml: empty; restore it"),
         (TEXT.encode() + b"\xff", r"params\.yaml: not UTF-8 text; save it as UTF-8"),
         (TEXT.encode("utf-16"), r"params\.yaml: not UTF-8 text"),
-        (TEXT.encode() + b"\x00", r"params\.yaml: not valid YAML: .*x0000"),
+        (TEXT.encode() + b"\x00", r"params\.yaml, line \d+: not valid YAML: .*x0000"),
         (b"- 1\n- 2\n", r"params\.yaml((?!empty).)*$"),
         (b"hello\n", r"params\.yaml((?!empty).)*$"),
         (b"a: " + b"[" * 1000, r"params\.yaml"),

@@ -140,7 +140,7 @@ NOT_OF_THE_SCHEMA = {
     "types": lambda part: Partition(part.features.double(), part.target, part.row),
     "types of targets": lambda part: Partition(part.features, part.target.float(), part.row),
     "not finite": lambda part: Partition(part.features / 0, part.target, part.row),
-    "classes 5 to 7, the schema has 3": lambda part: Partition(
+    "classes 5 to 7, the schema has 0 to 2": lambda part: Partition(
         part.features, part.target % 3 + 5, part.row
     ),
 }

@@ -290,7 +290,8 @@ def test_a_mistake_on_the_command_line_is_one_line_and_status_2(workplace):
     done = command(workplace, "none.csv", "--output", "out.csv")
     assert done.returncode == 2
     assert done.stderr == (
-        "error: none.csv: no such file; put the table there or mend the setting\n"
+        "error: none.csv: no such file; put the table there, or mend its name in the command, "
+        "preprocess.csv or finetune.csv\n"
     )
     assert not (workplace / "out.csv").exists()
 
@@ -311,6 +312,6 @@ def test_the_output_must_be_named(workplace):
 def test_the_table_itself_is_never_overwritten_with_the_answers(tmp_path):
     table_path = tmp_path / "new.csv"
     table_path.write_text(new_rows(3))
-    with pytest.raises(UserError, match="write the answers to another file"):
+    with pytest.raises(UserError, match="name another file with --output"):
         predict(settings_of(), Declared("evaluate", (), (), ()), table_path, table_path, "base")
     assert table_path.read_text() == new_rows(3)

@@ -91,7 +91,9 @@ def test_more_trials_of_a_cut_grid_keep_the_first_ones():
 def test_a_grid_too_large_to_list_is_refused():
     axis = list(range(1, 102))
     train: dict[str, Any] = {"batch_size": axis, "patience": axis}
-    with pytest.raises(UserError, match=r"search.space: a grid of 1030301 points; take fewer"):
+    with pytest.raises(
+        UserError, match=r"search.space: a grid of 1030301 points, more than 1000000; "
+    ):
         draw(search_of("grid", 10, model={"hidden": [[width] for width in axis]}, train=train))
 
 
@@ -332,7 +334,9 @@ def test_values_that_are_valid_alone_but_not_together_are_refused(method, settin
     whole["model"] |= {"init_low": -1.0, "init_high": 1.0}
     axes = {"model": {"init_low": [-0.5, 0.5], "init_high": [0.0, 0.9]}, "train": {}}
     whole["search"] |= {"method": method, "trials": 4, "space": axes}
-    with pytest.raises(ValidationError, match=r"0\.0, 0\.5 is not valid there: init_low 0\.5 must"):
+    with pytest.raises(
+        ValidationError, match=r"init_low 0\.5 is not valid there: init_low 0\.5 must"
+    ):
         Settings.model_validate(whole)
 
 

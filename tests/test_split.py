@@ -292,7 +292,8 @@ def test_another_word_in_the_split_column_is_named_with_its_row(wrong):
     with pytest.raises(UserError) as caught:
         split.from_column(column("train", "val", wrong, "test"), np.array([0, 3, 42, 43]))
     assert str(caught.value) == (
-        f"preprocess.split.column 'part', row 42: '{wrong}' is not one of train, val, test"
+        f"preprocess.split.column 'part', row 42: '{wrong}' is not one of train, val, test; "
+        "mend the cell"
     )
 
 

@@ -83,7 +83,8 @@ def test_a_missing_file_and_a_folder(tmp_path):
         with pytest.raises(UserError) as caught:
             read(path, "utf-8")
         assert str(caught.value) == (
-            f"{path}: no such file; put the table there or mend the setting"
+            f"{path}: no such file; put the table there, or mend its name in the command, "
+            "preprocess.csv or finetune.csv"
         )
         with pytest.raises(UserError) as caught:
             read(tmp_path, "utf-8")

@@ -390,7 +390,7 @@ def test_without_the_promise_inputs_must_be_the_same(fast, check):
         ("rm dvc.lock", r"dvc\.lock: not in this folder; `git checkout dvc\.lock` restores it"),
         (
             "git rm -q --cached dvc.lock; git commit -qm -",
-            r"dvc\.lock: not in the last commit; `git",
+            r"dvc\.lock: not in the last commit; commit it with `git",
         ),
         ("git checkout -q --orphan none", r"no Git repository with a commit in this folder"),
         ("echo 'a: [' > dvc.lock", r"dvc\.lock, line 2: not valid YAML: .*--mend` restores it"),

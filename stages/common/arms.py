@@ -47,7 +47,7 @@ def frozen_layers(freeze: int | Sequence[str], layers: int) -> tuple[bool, ...]:
         if freeze >= layers:
             raise UserError(
                 f"finetune.freeze: {freeze} layers, but the network has {layers - 1} hidden ones "
-                "and its output layer stays free"
+                f"and its output layer stays free; set it to {layers - 1} at most"
             )
         return tuple(index < freeze for index in range(layers))
     for pattern in freeze:
@@ -55,7 +55,10 @@ def frozen_layers(freeze: int | Sequence[str], layers: int) -> tuple[bool, ...]:
         if not matched:
             raise UserError(f"finetune.freeze: '{pattern}' matches none of {', '.join(names)}")
         if names[-1] in matched:
-            raise UserError(f"finetune.freeze: '{pattern}' matches the output layer {names[-1]}")
+            raise UserError(
+                f"finetune.freeze: '{pattern}' matches the output layer {names[-1]}, which stays "
+                "free; name hidden layers only"
+            )
     return tuple(any(fnmatch.fnmatch(name, pattern) for pattern in freeze) for name in names)
 
 
@@ -99,8 +102,7 @@ def starting_weights(
         [model["negative_slope"]] * members,
     )
     tuned = fresh.take(torch.arange(members))
-    if members > len(base.stack):
-        raise UserError(f"finetune.members: {members}, but the base model has {len(base.stack)}")
+    assert members <= len(base.stack), "each continues another one"
     origin = torch.arange(members)
     with torch.no_grad():
         pairs = list(zip(tuned.layers, base.stack.layers, strict=True))

@@ -63,7 +63,7 @@ class Checkpoint:
         content = files.read_tensors(path, keys)
         remedy = files.remedy(path)
         if content["format"] != FORMAT:
-            raise UserError(f"{path}: in format {content['format']}, not {FORMAT}; {remedy}")
+            raise UserError(f"{path}: has format {content['format']}, not {FORMAT}; {remedy}")
         try:
             schema = Schema.model_validate(content["schema"])
             widths, slope = content["widths"], content["negative_slope"]

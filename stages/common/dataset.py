@@ -203,7 +203,7 @@ def _complete(spool: Spool, roles: Roles, settings: Preprocess) -> NDArray[np.bo
         shown = ", ".join(f"'{name}' ({lost[name]})" for name in worst if lost[name])
         print(f"{int((~kept).sum())} rows left out: no value in {shown}")
     if lost[roles.target] == len(spool):
-        raise UserError(f"no row has a value in {roles.target}; choose another preprocess.target")
+        raise UserError(f"no row has a value in '{roles.target}'; choose another preprocess.target")
     if not kept.any():
         raise UserError(
             f"no row has a value in every feature, least of all in '{worst[0]}'; set "

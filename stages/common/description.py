@@ -114,7 +114,7 @@ def _what(column: Numeric | Category | Dropped) -> str:
 
 def _target(spool: Spool, name: str, known: NDArray[np.bool_], settings: Preprocess) -> str:
     if not known.any():
-        raise UserError(f"target '{name}': no row has a value")
+        return f"to mend: target '{name}': no row has a value"
     task = targets.detect_task(spool.blocks(name), settings.task)
     found = targets.fit(spool, name, known, task)
     if task == "regression":

@@ -1,8 +1,8 @@
 """How a CSV file is written: encoding, separator, decimal mark, title lines, header.
 
 What a sample of the file decides safely is detected; what it leaves open is a UserError that
-names the setting to set. A row is what csv.reader makes of one or more lines; blank lines are
-no rows and count for nothing but the number of a line. Cells are stripped.
+names the setting to set. A row is what csv.reader makes of one or more lines; blank lines, also
+those of spaces, are no rows and count for nothing but the number of a line. Cells are stripped.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ SAMPLE = 2**16  # characters that are looked at, up to the end of their line
 FEWEST = 20  # lines of a sample, however long they are
 MOST_TITLES = 5
 SEPARATORS = ",;\t|"
+BLANK = " \t\r\n"
 
 NUMBER = r"[-+]?(?:[0-9]+(?:[{0}][0-9]*)?|[{0}][0-9]+)(?:[eE][-+]?[0-9]+)?"  # {0}: decimal marks
 FRACTION = r"[-+]?[0-9]*{0}[0-9]+(?:[eE][-+]?[0-9]+)?"
@@ -90,20 +91,26 @@ def detect(
     return Dialect.model_validate(found | {"title_lines": title, "header": named}), names
 
 
-def check_widths(path: Path, dialect: Dialect, names: Sequence[str]) -> None:
-    """Read the whole file; UserError for the first row with another number of cells."""
+def check_widths(path: Path, dialect: Dialect, names: Sequence[str]) -> int:
+    """Read the whole file and return the line in which the last row begins.
+
+    Raises UserError for the first row with another number of cells.
+    """
+    line = 0
     with _opened(path, dialect.encoding) as stream:
-        reader = csv.reader(stream, delimiter=dialect.separator, skipinitialspace=True)
-        for row in itertools.islice(filter(None, reader), dialect.title_lines, None):
-            _check_width(path, reader.line_num, row, names, dialect.header)
+        cut = _cut(stream, dialect.separator)
+        for line, row in itertools.islice(cut, dialect.title_lines, None):
+            _check_width(path, line, row, names, dialect.header)
+    return line
 
 
 def _check_width(path: Path, line: int, row: list[str], names: Sequence[str], named: bool) -> None:
     if len(row) != len(names):
+        quoted = any("\n" in cell or "\r" in cell for cell in row)
         raise UserError(
             f"{path}, line {line}: {len(row)} cells, but the "
             f"{'header names' if named else 'first row has'} {len(names)} columns; "
-            "mend that line or set preprocess.separator"
+            f"mend {'the quotes there' if quoted else 'that line'} or set preprocess.separator"
         )
 
 
@@ -115,7 +122,7 @@ def _opened(path: Path, encoding: str) -> Iterator[TextIO]:
             yield stream
     except csv.Error as error:
         raise UserError(
-            f"{path}: not a table: {error}; mend that line or set preprocess.separator"
+            f"{path}, {error}; does a quote stay open there? mend it or set preprocess.separator"
         ) from error
 
 
@@ -132,12 +139,31 @@ def _sample(stream: Iterable[str]) -> tuple[list[str], bool]:
 
 
 def _rows(lines: list[str], separator: str, whole: bool) -> tuple[list[int], list[list[str]]]:
-    """Return each row's last line, counted from 1, and its cells."""
-    reader = csv.reader(lines, delimiter=separator, skipinitialspace=True)
-    found = [(reader.line_num, [cell.strip() for cell in row]) for row in reader if row]
+    """Return each row's first line, counted from 1, and its cells."""
+    found = [(line, [cell.strip() for cell in row]) for line, row in _cut(lines, separator)]
     if not whole:
         del found[-1:]  # a quoted cell may go on in the next line
     return [line for line, _ in found], [row for _, row in found]
+
+
+def _cut(lines: Iterable[str], separator: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield each row's first line and its cells, without the lines that pandas skips as blank."""
+    last = ""
+
+    def watched() -> Iterator[str]:
+        nonlocal last
+        for last in lines:  # noqa: UP028
+            yield last
+
+    reader = csv.reader(watched(), delimiter=separator, skipinitialspace=True)
+    first = 1
+    try:
+        for row in reader:
+            if len(row) > 1 or (row and (row[0].strip(BLANK) or last.strip(BLANK))):
+                yield first, row
+            first = reader.line_num + 1
+    except csv.Error as error:
+        raise csv.Error(f"line {first}: {error}") from error
 
 
 def _separator(lines: list[str], whole: bool) -> str:
@@ -228,15 +254,15 @@ def _decimal(path: Path, names: Sequence[str], rows: list[list[str]]) -> str:
         name, cell = first[GROUPED]
         raise UserError(
             f"{path}: column '{name}' has numbers with thousands separators, such as '{cell}'; "
-            "write them without"
+            "write them without; if the column is not used, set preprocess.decimal to , or ."
         )
     if COMMA not in first:
         return "."
     name, cell = first[COMMA]
     if not sure:
         raise UserError(
-            f"{path}: column '{name}': '{cell}' is a fraction or a thousand; "
-            "set preprocess.decimal to , or ."
+            f"{path}: column '{name}': '{cell}' is a fraction or a thousand; set "
+            "preprocess.decimal to , for a fraction, or to . and write thousands without a mark"
         )
     if POINT in first:
         other, point = first[POINT]

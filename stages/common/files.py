@@ -160,10 +160,11 @@ def read_tensors(path: Path, keys: Iterable[str], mapped: bool = False) -> dict[
         ValueError,
         KeyError,
     ) as error:
-        raise UserError(f"{path}: not a file that this project wrote; {remedy(path)}") from error
+        raise UserError(f"{path}: damaged, or another program's; {remedy(path)}") from error
     lacking = sorted(set(keys) - set(content)) if isinstance(content, dict) else sorted(keys)
     if lacking:
-        raise UserError(f"{path}: lacks {lacking}, it is another program's; {remedy(path)}")
+        shown = ", ".join(lacking)
+        raise UserError(f"{path}: lacks {shown}, it is another program's; {remedy(path)}")
     return content
 
 
@@ -178,7 +179,7 @@ def read_json(path: Path) -> Any:
 
 def _exists(path: Path) -> None:
     if not path.is_file():
-        raise UserError(f"{path}: no such file; {remedy(path)}")
+        raise UserError(f"{path}: no such file; run `dvc repro`")
 
 
 def remedy(path: Path) -> str:

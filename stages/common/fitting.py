@@ -69,7 +69,9 @@ def fit(
     ]
     features = [column for column in columns if not isinstance(column, Dropped)]
     if not features:
-        raise UserError("preprocess.features: no chosen column varies over the training rows")
+        raise UserError(
+            "preprocess.features: no chosen column varies over the training rows; choose others"
+        )
     dropped = [column for column in columns if isinstance(column, Dropped)]
     target = targets.fit(spool, roles.target, train, task)
     return Schema(

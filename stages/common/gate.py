@@ -98,8 +98,6 @@ def overfit(schema: Schema, train: Partition, model: Model, seed: int) -> Overfi
     a batch that cannot be learnt is halved, down to two rows, before the gate gives up.
     """
     whole = batch(train)
-    if bool(whole.features.isnan().any()):
-        raise UserError("train: a feature is not finite; run `dvc repro` to encode the rows anew")
     size = len(whole)
     while True:
         reached, cause = _learn(schema, _part(whole, size), model, seed)

@@ -36,7 +36,11 @@ class Terminated(KeyboardInterrupt):
 def launch(stage: str, run: Work) -> NoReturn:
     """Run one stage of dvc.yaml with the settings of params.yaml and leave the process."""
     if sys.argv[1:]:
-        sys.exit(_complain(f"python -m stages.{stage} takes no arguments; see params.yaml", 2))
+        sys.exit(
+            _complain(
+                f"python -m stages.{stage} takes no arguments; its settings are in params.yaml", 2
+            )
+        )
     sys.exit(guard(lambda: execute(stage, run)))
 
 

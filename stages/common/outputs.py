@@ -45,7 +45,8 @@ def staged(declared: Declared, settings: Settings) -> Iterator[Declared]:
                 os.replace(place, output)
     finally:
         for place in written:
-            place.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                place.unlink(missing_ok=True)
 
 
 def begin(declared: Declared) -> Declared:

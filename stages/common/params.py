@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from ruamel.yaml.reader import ReaderError
 
 from stages.common import files
 from stages.common.errors import UserError
@@ -37,10 +38,19 @@ def parse(text: str, path: Path = PARAMS) -> Settings:
     except MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise UserError(f"{path}, line {line}: not valid YAML: {error.problem}") from error
+    except ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise UserError(
+            f"{path}, line {line}: not valid YAML: character #x{error.character:04x} is not "
+            "allowed; take it out"
+        ) from error
     except (YAMLError, RecursionError, ValueError) as error:
-        raise UserError(f"{path}: not valid YAML: {error}") from error
+        reason = str(error).partition(";")[0]
+        raise UserError(
+            f"{path}: not valid YAML: {reason}; restore it with `git checkout {path}`"
+        ) from error
     if not isinstance(content, dict):
-        found = "empty" if content is None else "no mapping of sections"
+        found = "empty" if content is None else "has no sections such as preprocess"
         raise UserError(f"{path}: {found}; restore it with `git checkout {path}`")
     try:
         return Settings.model_validate(content)
@@ -180,7 +190,7 @@ def _pair(text: str, section: str, key: str) -> tuple[Node, Node]:
             for pair in node.value:
                 if pair[0].value == key:
                     return pair[0], pair[1]
-    raise UserError(f"{PARAMS}: {section}.{key}: this key is missing")
+    raise UserError(f"{PARAMS}: {section}.{key}: this key is missing; add it, any value will do")
 
 
 def _end(node: Node) -> int:

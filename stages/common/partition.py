@@ -70,11 +70,13 @@ class Partition:
             shape = tuple(self.features.shape)
             raise ValueError(f"features of shape {shape}, the schema has {width} columns")
         if not len(self.features) == rows == len(self.row):
-            raise ValueError(f"{len(self.features)} rows of features, {rows} targets")
+            sizes = f"{len(self.features)} rows of features, {rows} targets"
+            raise ValueError(f"{sizes}, {len(self.row)} row numbers")
         for features, target in self.batches(CHECKED):
             if not bool(features.isfinite().all() & target.isfinite().all()):
                 raise ValueError("a number is not finite")
         if rows and schema.task == "classification":
             low, high = int(self.target.min()), int(self.target.max())
             if low < 0 or high >= schema.n_outputs:
-                raise ValueError(f"classes {low} to {high}, the schema has {schema.n_outputs}")
+                most = schema.n_outputs - 1
+                raise ValueError(f"classes {low} to {high}, the schema has 0 to {most}")

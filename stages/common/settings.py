@@ -251,7 +251,8 @@ class Settings(Section):
                 hint = f"; did you mean {close[0]}?" if close else ""
                 raise _misplaced(section, key, f"not a setting that a search can vary{hint}")
             if isinstance(axis, Range) and self.search.method == "grid":
-                raise _misplaced(section, key, "a grid needs a list of values, not a range")
+                text = "a grid needs a list of values, not a range; or set search.method to random"
+                raise _misplaced(section, key, text)
             samples[section][key] = axis.ends() if isinstance(axis, Range) else axis
             for value in () if key in BOUNDS else samples[section][key]:  # checked together
                 _check_point(section, base, {key: value})
@@ -268,8 +269,8 @@ def _check_point(section: str, base: BaseModel, point: dict[str, Any]) -> None:
         type(base).model_validate(base.model_dump() | point)
     except ValidationError as error:
         reason = str(error.errors()[0]["msg"]).removeprefix("Value error, ")
-        values = ", ".join(repr(value) for value in point.values())
         key = next(iter(point)) if len(point) == 1 else ""
+        values = ", ".join(repr(v) if key else f"{name} {v!r}" for name, v in point.items())
         text = f"{values} is not valid there: {reason[0].lower()}{reason[1:]}"
         raise _misplaced(section, key, text) from error
 
@@ -282,7 +283,10 @@ def _misplaced(section: str, key: str, reason: str) -> PydanticCustomError:
 def _in_raw(value: str) -> str:
     path = PurePosixPath(value)
     if not value.isprintable() or len(path.name) > LONGEST_NAME:
-        raise ValueError("no name of a file")
+        raise ValueError(
+            f"{value[:60]!r}: a file has a name of at most {LONGEST_NAME} printable characters; "
+            "rename the table"
+        )
     if ".." in path.parts or PurePosixPath(RAW) not in path.parents:
         raise ValueError(f"'{value}' is not in {RAW}; copy the table there, DVC tracks that folder")
     return value

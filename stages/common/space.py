@@ -55,7 +55,10 @@ def draw(search: Search, model: Model) -> list[Point]:
 def _product(axes: Mapping[Name, Any]) -> Iterator[Point]:
     total = math.prod(len(values) for values in axes.values())
     if total > MOST_POINTS:
-        raise UserError(f"search.space: a grid of {total} points; take fewer values, or random")
+        raise UserError(
+            f"search.space: a grid of {total} points, more than {MOST_POINTS}; give fewer values "
+            "or set search.method to random"
+        )
     return (dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values()))
 
 
@@ -110,7 +113,10 @@ def apply(point: Point, model: Model, train: Train) -> tuple[Model, Train]:
         return Model.model_validate(sections["model"]), Train.model_validate(sections["train"])
     except ValidationError as error:
         reason = str(error.errors()[0]["msg"]).removeprefix("Value error, ")
-        raise UserError(f"search.space: {point} is not valid together: {reason}") from error
+        values = ", ".join(f"{section}.{key} {value}" for (section, key), value in point.items())
+        raise UserError(
+            f"search.space: {reason}; no trial may have {values}: mend the values there"
+        ) from error
 
 
 def edges(point: Point, search: Search, model: Model, train: Train) -> list[str]:

@@ -42,7 +42,7 @@ def sizes(rows: int, val: float, test: float) -> dict[str, int]:
     }
     count["train"] = rows - count["val"] - count["test"]
     if count["train"] < 1:
-        raise UserError(f"preprocess.csv: {rows} rows are too few to split; at least 3 are needed")
+        raise UserError(f"{rows} rows are too few to split; at least 3 are needed")
     return {part: count[part] for part in PARTS}
 
 
@@ -164,11 +164,14 @@ def from_column(column: Cells, rows: NDArray[np.int64]) -> Parts:
         found = "no value" if column.values[at] < 0 else f"'{texts[column.values[at]]}'"
         raise UserError(
             f"preprocess.split.column '{column.name}', row {rows[at]}: {found} is not one of "
-            f"{', '.join(PARTS)}"
+            f"{', '.join(PARTS)}; mend the cell"
         )
     for at, part in enumerate(PARTS):
         if not (parts == at).any():
-            raise UserError(f"preprocess.split.column '{column.name}': no row is in {part}")
+            raise UserError(
+                f"preprocess.split.column '{column.name}': no row is in {part}; name that part "
+                "in some rows"
+            )
     return parts
 
 

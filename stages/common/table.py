@@ -5,8 +5,8 @@ Rows are numbered from 0 after the header, as pandas' iloc numbers them.
 
 from __future__ import annotations
 
-import csv
 import warnings
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,7 +102,7 @@ class Table:
             texts |= odd
 
     def _frames(self, texts: Collection[str], size: int) -> Iterator[pd.DataFrame]:
-        rows, checked = 0, False
+        checked = False
         above = self.dialect.title_lines + self.dialect.header  # rows; blank lines are none
         try:
             with open(self.path, "rb") as stream:
@@ -123,18 +123,14 @@ class Table:
                     if not checked and frame[self.names[-1]].isna().any():
                         dialect.check_widths(self.path, self.dialect, self.names)
                         checked = True  # pandas fills a line that is too short
-                    rows += len(frame)
                     yield _exact(frame)
         except pd.errors.ParserError as error:
-            dialect.check_widths(self.path, self.dialect, self.names)  # pandas may miscount lines
-            reason = str(error).removeprefix("Error tokenizing data. C error: ").strip()
+            # pandas may miscount lines
+            line = dialect.check_widths(self.path, self.dialect, self.names)
             raise UserError(
-                f"{self.path}: not a table: {reason}; mend that line or preprocess.separator"
+                f"{self.path}, line {line}: a quote stays open; close it or set "
+                "preprocess.separator"
             ) from error
-        except (pd.errors.EmptyDataError, csv.Error) as error:
-            raise UserError(f"{self.path}: not a table: {error}; mend it") from error
-        if rows == 0:
-            raise UserError(f"{self.path}: a header but no rows; put rows below it")
 
 
 def _exact(frame: pd.DataFrame) -> pd.DataFrame:
@@ -168,13 +164,24 @@ def resolve(
             chosen.append(pick(names, item, "preprocess.features"))
     if target_name in chosen:
         raise UserError(
-            f"preprocess.features {features}: the target '{target_name}' is among the features; "
+            f"preprocess.features {features!r}: the target '{target_name}' is among the features; "
             "leave it out, or the network only copies it"
         )
     if not chosen:
-        raise UserError(f"preprocess.features {features}: no column of {len(names)} is chosen")
-    if set(aside) & set(chosen) or len(set(chosen)) < len(chosen):
-        raise UserError(f"preprocess.features {features}: a column is named twice or is the split")
+        raise UserError(
+            f"preprocess.features {features!r}: no column is chosen; the table has {listed(names)}"
+        )
+    if len(set(chosen)) < len(chosen):
+        name = Counter(chosen).most_common(1)[0][0]
+        raise UserError(
+            f"preprocess.features {features!r}: column '{name}' is named twice; leave one out"
+        )
+    for name in aside:
+        if name in chosen:
+            raise UserError(
+                f"preprocess.features {features!r}: column '{name}' serves preprocess.split; "
+                "leave it out"
+            )
     rest = (name for name in names if name not in chosen and name != target_name)
     return Roles(tuple(chosen), target_name, tuple(rest))
 
@@ -197,7 +204,9 @@ def pick(names: Sequence[str], item: int | str, key: str) -> str:
     """Return the name of a column that a setting names or counts; UserError if there is none."""
     if isinstance(item, int):
         if not -len(names) <= item < len(names):
-            raise UserError(f"{key}: there is no column {item}, the table has {len(names)}")
+            raise UserError(
+                f"{key}: there is no column {item}, the table has {len(names)}, counted from 0"
+            )
         return names[item]
     if item not in names:
         raise UserError(f"{key}: there is no column '{item}'; the table has {listed(names)}")

@@ -56,7 +56,10 @@ def _present(path: Path) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as error:
-        raise UserError(f"{path}: no such file; put the table there or mend the setting") from error
+        raise UserError(
+            f"{path}: no such file; put the table there, or mend its name in the command, "
+            "preprocess.csv or finetune.csv"
+        ) from error
     except IsADirectoryError as error:
         raise UserError(f"{path}: a folder; name a CSV file in it") from error
 

@@ -19,7 +19,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from stages.common import files
-from stages.common.errors import UserError, located
+from stages.common.errors import UserError
 from stages.verification import repository
 
 LOCK = Path("dvc.lock")
@@ -76,15 +76,21 @@ def committed() -> Lock:
         raise UserError(f"{LOCK}: not in this folder; `git checkout {LOCK}` restores it")
     data = repository.committed(LOCK)
     if data is None:
-        raise UserError(f"{LOCK}: not in the last commit; `git add {LOCK} && git commit`")
+        raise UserError(
+            f"{LOCK}: not in the last commit; commit it with `git add {LOCK} && git commit`"
+        )
     here = LOCK.read_bytes()
     if here != data:
         try:
             _parse(_printable(here))
         except UserError as error:
             raise UserError(f"{error}; `python -m stages.verify --mend` restores it") from error
-    with located("in the last commit"):
+    try:
         return _parse(_printable(data))
+    except UserError as error:
+        raise UserError(
+            f"in the last commit: {error}; delete it, run `dvc repro` and commit the new one"
+        ) from error
 
 
 def mend() -> None:

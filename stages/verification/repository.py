@@ -32,7 +32,8 @@ def git(*arguments: str | Path, folder: Path = Path()) -> bytes:
         raise UserError("git: no such program on PATH; install Git") from error
     if done.returncode:
         said = done.stderr.decode("utf-8", "replace").strip().splitlines() or ["failed"]
-        raise UserError(f"git {command[1]}: {said[-1]}")
+        reason = next((line for line in said if line.startswith("fatal: ")), said[-1])
+        raise UserError(f"git {command[1]}: {reason}")
     return done.stdout
 
 
@@ -41,7 +42,12 @@ def check() -> None:
     try:
         git("rev-parse", "--verify", "HEAD")
     except UserError as error:
-        raise UserError(f"no Git repository with a commit in this folder ({error})") from error
+        if isinstance(error.__cause__, FileNotFoundError):
+            raise
+        raise UserError(
+            f"no Git repository with a commit in this folder ({error}); run `git init && git add "
+            "--all && git commit`"
+        ) from error
 
 
 def committed(path: Path) -> bytes | None:
