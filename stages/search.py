@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def search(settings: Settings, paths: Declared) -> None:
     """Write metrics/trials.csv with one row per trial, its summary and metrics/search.json."""
-    from stages.common import arithmetic, checkpoint, files, ranking, space, trials
+    from stages.common import arithmetic, checkpoint, files, proposals, ranking
     from stages.common.partition import Partition
     from stages.common.resume import Saves
 
@@ -23,9 +23,8 @@ def search(settings: Settings, paths: Declared) -> None:
     rows = Partition.load(paths("source/train.pt"), schema).to(device)
     val = Partition.load(paths("source/val.pt"), schema).to(device)
 
-    points = space.draw(settings.search, settings.model)
     sections = settings.model, settings.train, settings.search
-    found = trials.run(schema, points, rows, val, *sections, Saves(paths, settings))
+    found = proposals.run(schema, rows, val, *sections, Saves(paths, settings))
     ranking.write_table(paths("trials.csv"), found, settings.search.space)
     ranking.write_effects(paths("effects.csv"), found, settings.search.space)
     figures = ranking.figures(found, schema, settings.search.seed)

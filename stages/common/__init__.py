@@ -59,6 +59,7 @@ halving      which trials of a search go on, and how far
 workers      processes that work side by side
 cluster      the processes of a Ray cluster
 trials       the trials of a search, trained in stacks of one shape
+proposals    points that a model of the trials so far proposes
 ranking      the trials compared: the winner, the table, the effect of each setting
 adoption     the best trial's settings written into params.yaml
 """

@@ -34,9 +34,9 @@ def draw(search: Search, model: Model) -> list[Point]:
     """Return at most `search.trials` points, the same for the same seed.
 
     A grid is the product over the sorted names, shuffled when it has more points than
-    trials. Random and Sobol draws take each setting independently. A point leaves out what
-    makes no difference to it, such as the slope of another activation; `model` has what the
-    space does not vary.
+    trials. Random and Sobol draws take each setting independently; tpe starts from a Sobol
+    draw. A point leaves out what makes no difference to it, such as the slope of another
+    activation; `model` has what the space does not vary.
     """
     axes = {(section, key): axis for section, key, axis in search.space.axes()}
     generator = stream("search", search.seed)
@@ -47,7 +47,7 @@ def draw(search: Search, model: Model) -> list[Point]:
             {name: _value(axes[name], share) for name, share in zip(axes, row, strict=False)}
             for row in _shares(search, max(1, len(axes)), generator)
         ]
-    return [_relevant(point, model) for point in points]
+    return [relevant(point, model) for point in points]
 
 
 def _grid(axes: Mapping[Name, Any], most: int, generator: torch.Generator) -> list[Point]:
@@ -63,7 +63,7 @@ def _grid(axes: Mapping[Name, Any], most: int, generator: torch.Generator) -> li
 
 def _shares(search: Search, axes: int, generator: torch.Generator) -> list[list[float]]:
     """Return numbers from 0 to below 1, one per trial and axis."""
-    if search.method == "sobol":
+    if search.method in ("sobol", "tpe"):
         seed = int(torch.randint(2**31, (), generator=generator))
         engine = torch.quasirandom.SobolEngine(axes, scramble=True, seed=seed)
         return engine.draw(search.trials, dtype=torch.float64).tolist()  # type: ignore[no-any-return]
@@ -82,10 +82,15 @@ def _value(axis: list[Any] | Range, share: float) -> Any:
         value = math.exp(low + share * (high - low))
     else:
         value = axis.low + share * (axis.high - axis.low)
+    return rounded(axis, value)
+
+
+def rounded(axis: Range, value: float) -> float:
+    """Return a number with few digits, inside its range."""
     return min(max(float(f"{value:.{DIGITS}g}"), axis.low), axis.high)
 
 
-def _relevant(point: Point, model: Model) -> Point:
+def relevant(point: Point, model: Model) -> Point:
     """Return a point without the settings that its other settings make void."""
 
     def void(name: Name) -> bool:

@@ -7,6 +7,7 @@ trial's result is the same bytes alone, in any stack and on any number of proces
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import math
@@ -74,17 +75,18 @@ class Trial:
 
 @dataclass(frozen=True)
 class Shared:
-    """What all trials of a search have in common."""
+    """What all trials of a round have in common; first: the number of its first trial."""
 
     schema: Schema
     rows: Partition
     val: Partition
     search: Search
+    first: int
 
 
 @dataclass(frozen=True)
 class Group:
-    """Trials that train as one stack: their numbers and settings."""
+    """Trials that train as one stack: their numbers in the round and settings."""
 
     trials: tuple[int, ...]
     models: tuple[Model, ...]
@@ -100,7 +102,7 @@ class Group:
         stack = initialize.stack(
             self.widths(shared.schema),
             self.models[0].activation,
-            [(search.seed, trial) for trial in self.trials],
+            [(search.seed, shared.first + trial) for trial in self.trials],
             [model.init for model in self.models],
             [(model.init_low, model.init_high) for model in self.models],
             [model.negative_slope for model in self.models],
@@ -124,13 +126,14 @@ def run(
     train: Train,
     search: Search,
     saves: Saves | None = None,
+    first: int = 0,
 ) -> list[Trial]:
     """Train every point, rung by rung, and return the trials in the order of the points.
 
-    Trial t starts from weights of its own (search.seed, t). Divergence ends a trial, not
-    the search.
+    Trial t starts from weights of its own (search.seed, t); first: the number of the first
+    point. Divergence ends a trial, not the search.
     """
-    shared = Shared(schema, rows, val, search)
+    shared = Shared(schema, rows, val, search, first)
     groups = _groups([space.apply(point, model, train) for point in points], schema)
     for group in groups:
         check_budget(group.widths(schema), group.models[0].max_parameters)
@@ -195,7 +198,7 @@ class Ladder:
     ) -> None:
         """Begin at the bottom, or with what an earlier run has saved."""
         self.points, self.groups, self.shared, self.submit = points, groups, shared, submit
-        self.slots = [saves.slot(f"stack{place}") for place in range(len(groups))] if saves else []
+        self.slots = [saves.slot(_name(shared, group)) for group in groups] if saves else []
         self.states = [slot.load() for slot in self.slots] or [None] * len(groups)
         self.going = set(range(len(points)))  # trials that are in the race
         self.rungs = [0] * len(points)  # the last that each trial has reached
@@ -247,7 +250,7 @@ class Ladder:
                 zip(*training.standing(state, self.epoch), strict=True)
             ):
                 trial, scores = group.trials[member], None
-                best = replace(best, member=trial)
+                best = replace(best, member=self.shared.first + trial)
                 if "scores" in state:
                     loss, score = state["figures"][:, member].tolist()
                     best = replace(best, train_loss=loss, train_score=score)
@@ -256,6 +259,11 @@ class Ladder:
                 reached = self.rungs[trial]
                 found[trial] = Trial(self.points[trial], size, best, status, reached, scores)
         return [found[trial] for trial in range(len(self.points))]
+
+
+def _name(shared: Shared, group: Group) -> str:
+    """Return a name that no other group has, also where another machine proposes other points."""
+    return "stack" + hashlib.sha256(repr((shared.first, group)).encode()).hexdigest()[:16]
 
 
 def _groups(sections: Sequence[tuple[Model, Train]], schema: Schema) -> list[Group]:
