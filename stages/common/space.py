@@ -66,9 +66,9 @@ def _shares(search: Search, axes: int, generator: torch.Generator) -> list[list[
     if search.method in ("sobol", "tpe"):
         seed = int(torch.randint(2**31, (), generator=generator))
         engine = torch.quasirandom.SobolEngine(axes, scramble=True, seed=seed)
-        return engine.draw(search.trials, dtype=torch.float64).tolist()  # type: ignore[no-any-return]
+        return engine.draw(search.trials, dtype=torch.float64).tolist()
     shares = torch.rand(search.trials, axes, generator=generator, dtype=torch.float64)
-    return shares.tolist()  # type: ignore[no-any-return]
+    return shares.tolist()
 
 
 def _value(axis: list[Any] | Range, share: float) -> Any:

@@ -263,7 +263,8 @@ class Ladder:
 
 def _name(shared: Shared, group: Group) -> str:
     """Return a name that no other group has, also where another machine proposes other points."""
-    return "stack" + hashlib.sha256(repr((shared.first, group)).encode()).hexdigest()[:16]
+    key = repr((shared.search, shared.first, group))
+    return f"stack-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
 
 
 def _groups(sections: Sequence[tuple[Model, Train]], schema: Schema) -> list[Group]:
