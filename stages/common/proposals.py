@@ -81,7 +81,7 @@ def ask(search: Search, model: Model, told: Sequence[Trial], count: int) -> list
     for _ in range(count):
         found = study.ask({_text(name): kind for name, kind in kinds.items()}).params
         point = {name: _asked(axis, found[_text(name)]) for name, axis in axes.items()}
-        points.append(space.relevant(point, model))
+        points.append(space.without_void(model, point))
     return points
 
 

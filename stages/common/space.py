@@ -47,7 +47,7 @@ def draw(search: Search, model: Model) -> list[Point]:
             {name: _value(axes[name], share) for name, share in zip(axes, row, strict=False)}
             for row in _shares(search, max(1, len(axes)), generator)
         ]
-    return [relevant(point, model) for point in points]
+    return [without_void(model, point) for point in points]
 
 
 def _grid(axes: Mapping[Name, Any], most: int, generator: torch.Generator) -> list[Point]:
@@ -90,7 +90,7 @@ def rounded(axis: Range, value: float) -> float:
     return min(max(float(f"{value:.{DIGITS}g}"), axis.low), axis.high)
 
 
-def relevant(point: Point, model: Model) -> Point:
+def without_void(model: Model, point: Point) -> Point:
     """Return a point without the settings that its other settings make void."""
 
     def void(name: Name) -> bool:
