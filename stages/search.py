@@ -19,10 +19,10 @@ def search(settings: Settings, paths: Declared) -> None:
         checkpoint,
         files,
         finalists,
+        proposals,
         ranking,
         sensitivity,
         space,
-        trials,
     )
     from stages.common.partition import Partition
     from stages.common.resume import Saves
@@ -34,7 +34,7 @@ def search(settings: Settings, paths: Declared) -> None:
 
     chosen, saves = settings.search, Saves(paths, settings)
     given = rows, val, settings.model, settings.train, chosen, saves
-    found = trials.run(schema, space.draw(chosen, settings.model), *given)
+    found = proposals.run(schema, *given)
     best = finalists.run(schema, found, *given)
     ranking.write_table(paths("trials.csv"), found, chosen.space)
     finalists.write(paths("finalists.csv"), best)

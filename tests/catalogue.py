@@ -7,14 +7,18 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
+import socket
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from unittest import mock
 
+import ray
 import torch
 
-from stages.common import dataset, files, outputs
+from stages.common import dataset, files, outputs, trials
 from stages.common.graph import Declared
 from tests.example import NEW, SECOND, TABLE, Example, table
 
@@ -102,6 +106,46 @@ def newer_run() -> Iterator[None]:
         return read(*given)
 
     with mock.patch.object(dataset, "read", late):
+        yield
+
+
+@contextmanager
+def no_ray() -> Iterator[None]:
+    """where Ray is not installed"""
+    with mock.patch.dict(sys.modules, {"ray": None}):
+        yield
+
+
+@contextmanager
+def no_optuna() -> Iterator[None]:
+    """where Optuna is not installed"""
+    with mock.patch.dict(sys.modules, {"optuna": None}):
+        yield
+
+
+@contextmanager
+def lost_cluster() -> Iterator[None]:
+    """the cluster breaks down while the search runs"""
+    lost = ray.exceptions.RaySystemError("the head node is gone")
+    with (
+        mock.patch.object(socket, "create_connection"),
+        mock.patch.object(ray, "init"),
+        mock.patch.object(ray, "put", side_effect=lost),
+    ):
+        yield
+
+
+@contextmanager
+def killed_worker() -> Iterator[None]:
+    """a worker process is killed"""
+    here, advance = os.getpid(), trials.advance
+
+    def die(*given):
+        if os.getpid() != here:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return advance(*given)
+
+    with mock.patch.object(trials, "advance", die):
         yield
 
 
@@ -298,10 +342,57 @@ GROUPS: dict[str, list[Example]] = {
             "model.init_high -1, model.init_low 0: mend the values there",
             "search",
             settings={
+                "model.init": "uniform",
                 "search.trials": "9",
                 "search.space.model": f"{{init_high: [1, -1], init_low: [{'0, ' * 4100}]}}",
                 "search.space.train": "{}",
             },
+        ),
+    ],
+    "Search": [
+        Example(
+            "Ray is not there",
+            "search.engine is ray, but Ray is not installed; run: python -m pip install '.[ray]', "
+            "or set search.engine to local",
+            "search",
+            settings={"search.engine": "ray"},
+            during=no_ray,
+        ),
+        Example(
+            "no cluster answers",
+            "search.address 127.0.0.1:1: no Ray cluster answers; start one with `ray start "
+            "--head`, or set search.engine to local",
+            "search",
+            settings={"search.engine": "ray", "search.address": "127.0.0.1:1"},
+        ),
+        Example(
+            "a cluster that breaks down",
+            "the Ray cluster failed: System error: the head node is gone; run the same command "
+            "again",
+            "search",
+            settings={"search.engine": "ray", "search.address": "127.0.0.1:1"},
+            during=lost_cluster,
+        ),
+        Example(
+            "Optuna is not there",
+            "search.method is tpe, but Optuna is not installed; run: python -m pip install "
+            "'.[optuna]', or set search.method to sobol",
+            "search",
+            settings={"search.method": "tpe"},
+            during=no_optuna,
+        ),
+        Example(
+            "a worker process that is killed",
+            "a worker process was killed, perhaps for lack of memory; run the same command again, "
+            "or set search.workers to 1",
+            "search",
+            settings={
+                "search.method": "grid",
+                "search.workers": "2",
+                "search.space.model": "{hidden: [[4], [5]]}",
+                "search.space.train": "{}",
+            },
+            during=killed_worker,
         ),
     ],
     "CSV file": [
@@ -697,7 +788,7 @@ GROUPS: dict[str, list[Example]] = {
         ),
         Example(
             "a winner that is not in the table",
-            "metrics/trials.csv: no trial 0 in it; run `dvc repro search`",
+            "metrics/trials.csv: no trial 1 in it; run `dvc repro search`",
             "search --adopt",
             files={"metrics/trials.csv": "trial,train.lr\n"},
         ),

@@ -18,6 +18,7 @@ from stages.common import (
     evaluation,
     initialize,
     params,
+    proposals,
     space,
     training,
     transfer,
@@ -583,3 +584,20 @@ def test_every_setting_of_these_sections_has_a_test_here():
     untested = {key for key in keys if not any(n.startswith(f"test_{key}_") for n in globals())}
     assert len(keys) > 30
     assert untested == set()
+
+
+def test_search_method_tpe_tries_more_where_trials_were_better(settings):
+    changes = {"method": "tpe", "space": {"model": {}, "train": {"lr": RATES}}}
+    search = Search.model_validate(settings.search.model_dump() | changes)
+    points = space.draw(search, settings.model)[:16]
+    shares = []
+    for sign in (1, -1):
+        told = [
+            trials.Trial(point, 1, training.Record(1, at, 0, 0, 0, 0, sign * point["train", "lr"]))
+            for at, point in enumerate(points)
+        ]
+        asked = proposals.ask(search, settings.model, told, 16)
+        shares.append(sum(point["train", "lr"] > 0.01 for point in asked) / 16)
+    assert sum(point["train", "lr"] > 0.01 for point in points) == 8
+    assert shares[0] > 0.8
+    assert shares[1] < 0.2

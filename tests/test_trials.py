@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+import re
 from collections.abc import Callable
 from dataclasses import astuple, replace
 from pathlib import Path
@@ -402,7 +403,8 @@ def test_a_search_killed_at_any_moment_ends_with_the_same_trials(climbed, capsys
         states = dict(offered[:moment])
         assert everything(go_on(states)) == everything(whole), moment
         line = f"kept: goes on where it was, with {len(states)} of {stacks} stacks\n"
-        assert capsys.readouterr().out == (line if moment else "")
+        said = re.sub(r"rung .*\n", "", capsys.readouterr().out)
+        assert said == (line if moment else "")
 
 
 NOISY = {"spread": 4.0, "seed": 7, "epochs": 8, "patience": 8}  # a lower loss, a lower score

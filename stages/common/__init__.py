@@ -60,6 +60,7 @@ halving      which trials of a search go on, and how far
 workers      processes that work side by side
 cluster      the processes of a Ray cluster
 trials       the trials of a search, trained in stacks of one shape
+proposals    points that a model of the trials so far proposes
 finalists    the best trials once more, each from several starting weights
 ranking      the trials compared: the order, the table, the figures
 sensitivity  what each setting of a search does, and how much it matters

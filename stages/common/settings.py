@@ -217,7 +217,7 @@ class Space(Section):
 class Search(Section):
     """Which trials are run."""
 
-    method: Literal["grid", "random", "sobol"]
+    method: Literal["grid", "random", "sobol", "tpe"]
     trials: Count
     epochs: Count
     halving: Count

@@ -36,13 +36,13 @@ def draw(search: Search, model: Model) -> list[Point]:
     """Return at most `search.trials` points, the same for the same seed.
 
     A grid is the product over the sorted names, each point once, shuffled when it has more
-    points than trials. Random and Sobol draws take each setting independently. A point leaves
-    out what makes no difference to it, such as the slope of another activation; `model` has
-    what the space does not vary.
+    points than trials. Random and Sobol draws take each setting independently; tpe starts from
+    a Sobol draw. A point leaves out what makes no difference to it, such as the slope of
+    another activation; `model` has what the space does not vary.
     """
     axes = {(section, key): axis for section, key, axis in search.space.axes()}
     generator = stream("search", search.seed)
-    relevant = partial(_relevant, model)
+    relevant = partial(without_void, model)
     if search.method == "grid":
         points = {repr(point): point for point in map(relevant, _product(axes))}
         return _part(list(points.values()), search.trials, generator)
@@ -71,7 +71,7 @@ def _part(points: list[Point], most: int, generator: torch.Generator) -> list[Po
 
 def _shares(search: Search, axes: int, generator: torch.Generator) -> list[list[float]]:
     """Return numbers from 0 to below 1, one per trial and axis."""
-    if search.method == "sobol":
+    if search.method in ("sobol", "tpe"):
         seed = int(torch.randint(2**31, (), generator=generator))
         engine = torch.quasirandom.SobolEngine(axes, scramble=True, seed=seed)
         return engine.draw(search.trials, dtype=torch.float64).tolist()
@@ -89,10 +89,15 @@ def _value(axis: list[Any] | Range, share: float) -> Any:
         value = math.exp(low + share * (high - low))
     else:
         value = axis.low + share * (axis.high - axis.low)
+    return rounded(axis, value)
+
+
+def rounded(axis: Range, value: float) -> float:
+    """Return a number with few digits, inside its range."""
     return min(max(float(f"{value:.{DIGITS}g}"), axis.low), axis.high)
 
 
-def _relevant(model: Model, point: Point) -> Point:
+def without_void(model: Model, point: Point) -> Point:
     """Return a point without the settings that its other settings make void."""
 
     def void(name: Name) -> bool:

@@ -7,6 +7,7 @@ trial's result is the same bytes alone, in any stack and on any number of proces
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import math
@@ -86,7 +87,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class Shared:
-    """What all trials of a search have in common."""
+    """What all trials of a round have in common; first: the number of its first trial."""
 
     schema: Schema
     rows: Partition
@@ -97,7 +98,7 @@ class Shared:
 
 @dataclass(frozen=True)
 class Group:
-    """Trials that train as one stack: their numbers and settings."""
+    """Trials that train as one stack: their numbers in the round and settings."""
 
     trials: tuple[int, ...]
     models: tuple[Model, ...]
@@ -215,8 +216,7 @@ class Ladder:
     ) -> None:
         """Begin at the bottom, or with what an earlier run has saved."""
         self.points, self.groups, self.shared, self.submit = points, groups, shared, submit
-        names = [f"stack{shared.first}-{place}" for place in range(len(groups))]
-        self.slots = [saves.slot(name) for name in names] if saves else []
+        self.slots = [saves.slot(_name(shared, group)) for group in groups] if saves else []
         self.states = [slot.load() for slot in self.slots] or [None] * len(groups)
         if saves and any(self.states):
             begun = sum(state is not None for state in self.states)
@@ -291,7 +291,7 @@ class Ladder:
                 zip(*training.standing(state, self.epoch), strict=True)
             ):
                 trial, scores = group.trials[member], None
-                best = replace(best, member=trial)
+                best = replace(best, member=self.shared.first + trial)
                 if "scores" in state:
                     loss, score = state["figures"][:, member].tolist()
                     best = replace(best, train_loss=loss, train_score=score)
@@ -300,6 +300,12 @@ class Ladder:
                 reached = self.rungs[trial]
                 found[trial] = Trial(self.points[trial], size, best, status, reached, scores)
         return [found[trial] for trial in range(len(self.points))]
+
+
+def _name(shared: Shared, group: Group) -> str:
+    """Return a name that no other group has, also where another machine proposes other points."""
+    key = repr((shared.search, shared.first, group))
+    return f"stack-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
 
 
 def _groups(sections: Sequence[tuple[Model, Train]], schema: Schema) -> list[Group]:
