@@ -15,12 +15,14 @@ from stages.common.launch import guard
 # what, key; a key with _low and _high beside it has a 95 % interval
 LINES = (
     ("base model, test rows", "test_accuracy"),
+    ("  each class counts alike", "test_balanced_accuracy"),
     ("  linear model", "test_linear_accuracy"),
     ("  most frequent class", "test_majority_accuracy"),
     ("base model, test rows, RMSE", "test_rmse"),
     ("  linear model, RMSE", "test_linear_rmse"),
     ("  mean of the training rows, RMSE", "test_mean_rmse"),
     ("fine-tuned, second table's test rows", "finetuned_test_accuracy"),
+    ("  each class counts alike", "finetuned_test_balanced_accuracy"),
     ("  base model as it is", "finetuned_test_base_accuracy"),
     ("  most frequent class", "finetuned_test_majority_accuracy"),
     ("fine-tuned, RMSE", "finetuned_test_rmse"),
@@ -36,17 +38,22 @@ LINES = (
     ("  its settings, mean of new starts, R2", "search_best_val_r2"),
 )
 
+AUDIT = "metrics/audit.csv"
+
 
 def report() -> None:
-    """Print the table of headline figures with their intervals."""
+    """Print the table of headline figures with their intervals, and what the audit found."""
     found: dict[str, Any] = {}
-    for stage in ("train", "finetune", "evaluate", "search"):
+    for stage in ("preprocess", "train", "finetune", "evaluate", "search"):
         found |= files.read_json(Declared.read(stage)(f"metrics/{stage}.json"))
     for label, key in LINES:
         if key in found:
             ends = [found.get(f"{key}_{end}") for end in ("low", "high")]
             interval = "" if None in ends else f"   95 % interval {ends[0]:.3f} to {ends[1]:.3f}"
             print(f"{label:54}{found[key]:7.3f}{interval}")
+    for prefix, table in (("", "the table"), ("second_", "the second table")):
+        if count := found.get(f"{prefix}audit_findings"):
+            print(f"audit of {table}: {count} findings that bear on these figures, in {AUDIT}")
 
 
 if __name__ == "__main__":
