@@ -145,6 +145,14 @@ def test_each_kind_of_column_in_words(described):
     check(lines, list(columns), proposed, "kind")  # columns to mend are left out
 
 
+def test_dates_that_never_repeat_are_no_id(described):
+    days = [f"2024-{n * 7 % 12 + 1:02d}-{n % 28 + 1:02d} {n % 24:02d}:30" for n in range(ROWS)]
+    lines = described({"size": numbers(), "when": days, "kind": KINDS})
+    assert told(lines, "when") == "date, written as 2024-12-31"
+    assert not any(line.startswith("look at: ") for line in lines)
+    assert proposal(lines)["preprocess"]["features"] == "0:-1"
+
+
 @pytest.mark.parametrize(
     ("missing", "words"),
     [

@@ -89,6 +89,17 @@ def test_the_findings_are_those_of_the_columns_and_then_of_the_rows(folder):
     assert found.findings == [*columns, *alike]
 
 
+def test_dates_are_looked_at_as_days_and_long_numbers_as_numbers(folder):
+    header, *lines = text().splitlines()
+    when = [
+        f"2024-{n % 12 + 1:02d}-{n % 28 + 1:02d} {n % 23:02d}:{n % 59:02d}" for n in range(ROWS)
+    ]
+    rows = [f"{when[n]},{n * 31 % 127}.5e30,{line}" for n, line in enumerate(lines)]
+    Path(CSV).write_text("\n".join([f"when,far,{header}", *rows]) + "\n")
+    found = inspector("warn").inspect()
+    assert "id" not in [each.check for each in found.findings]
+
+
 def test_stop_raises_a_line_with_the_first_finding_and_prints_nothing(folder, capsys):
     found = inspector("stop")
     capsys.readouterr()

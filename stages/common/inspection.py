@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.common import audit, duplicates
+from stages.common import audit, duplicates, encoding
 from stages.common.cells import Cells
 from stages.common.dataset import Dataset, Rows
 from stages.common.errors import UserError
@@ -71,10 +71,14 @@ class Inspector:
         kept = np.flatnonzero(self.table.parts >= 0)
         sample = np.zeros(len(self.table.parts), dtype=np.bool_)
         sample[kept[:: -(-len(kept) // MOST_EXAMINED)]] = True
-        features = [spool.column(name, sample) for name in roles.features]
+        schema = self.table.schema
+        fitted = {column.name: column for column in (*schema.features, *schema.dropped)}
+        features = [
+            encoding.as_encoded(spool.column(name, sample), fitted[name]) for name in roles.features
+        ]
         left_out = [spool.column(name, sample) for name in roles.left_out]
         target: Cells = spool.column(roles.target, sample)
-        if self.table.schema.task == "classification":
+        if schema.task == "classification":
             target = target.as_texts()
         found: list[Finding] = audit.examine(features, left_out, target, self.table.parts[sample])
         return found
