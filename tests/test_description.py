@@ -21,7 +21,7 @@ from hypothesis import settings as limits
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from stages.common import description, params, table
+from stages.common import audit, description, params, table
 from stages.common.errors import UserError
 from stages.common.settings import Preprocess, Settings
 from stages.common.table import Table
@@ -358,6 +358,7 @@ def test_of_a_long_file_the_first_rows_are_read(described, monkeypatch):
 
 def test_of_many_rows_a_sample_is_examined(described, monkeypatch):
     monkeypatch.setattr(description, "EXAMINED", 10)
+    monkeypatch.setattr(audit, "RUN", 1)
     columns = {"id": range(ROWS), "a": numbers(), "y": ["ant", "ant", "bee", "bee"] * 10}
     (look,) = [line for line in described(columns) if "'id'" in line and "look" in line]
     assert "10 different whole numbers in the order of the file" in look

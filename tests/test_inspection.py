@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from stages.common import audit, dataset, duplicates, inspection, params
@@ -185,6 +186,7 @@ def test_columns_are_examined_in_an_evenly_spaced_sample(folder, monkeypatch, mo
 
     found = inspector("warn")
     monkeypatch.setattr(inspection, "MOST_EXAMINED", most)
+    monkeypatch.setattr(audit, "RUN", 1)
     monkeypatch.setattr(audit, "examine", examine)
     found.inspect()
     ((features, target, parts),) = seen
@@ -196,11 +198,24 @@ def test_columns_are_examined_in_an_evenly_spaced_sample(folder, monkeypatch, mo
     assert target.texts is not None
 
 
+def test_groups_of_rows_that_stand_together_are_seen_in_a_sample(folder, monkeypatch):
+    monkeypatch.setattr(inspection, "MOST_EXAMINED", 700)
+    random = np.random.default_rng(0)
+    kinds = random.choice(["a", "b"], 1400)
+    lines = [f"{random.normal():.4f},p{n // 5},7,{kinds[n // 5]}" for n in range(7000)]
+    Path(CSV).write_text("\n".join([",".join(NAMES), *lines]) + "\n")
+    found = inspector("warn").inspect()
+    (group,) = [each for each in found.findings if each.column == "weight"]
+    assert group.check == "group overlap"
+    assert group.message.startswith("140 values of about 5.0 rows; ")
+
+
 def test_rows_without_a_target_are_not_examined(folder, monkeypatch):
     lines = text().splitlines()
     lines[5:25] = [line[:-1] for line in lines[5:25]]  # no target
     Path(CSV).write_text("\n".join(lines) + "\n")
     monkeypatch.setattr(inspection, "MOST_EXAMINED", 50)
+    monkeypatch.setattr(audit, "RUN", 1)
     sizes = []
 
     def examine(features, aside, target, parts):

@@ -154,9 +154,7 @@ def _findings(
     settings: Preprocess,
 ) -> list[Finding]:
     """Return what is wrong in a sample of the rows that needs no split to be seen."""
-    rows = np.zeros(len(spool), dtype=np.bool_)
-    rows[:: -(-len(spool) // EXAMINED)] = True
-    rows &= ~spool.missing(target)
+    rows = audit.sample(len(spool), EXAMINED) & ~spool.missing(target)
     answers = spool.column(target, rows)
     if targets.detect_task(spool.blocks(target), settings.task) == "classification":
         answers = answers.as_texts()

@@ -16,7 +16,7 @@ from stages.common.errors import UserError
 from stages.common.evidence import Finding
 
 HEADER = ("table", "check", "column", "strength", "finding", "remedy")
-MOST_EXAMINED = 100_000  # rows in which single columns are examined, evenly spaced
+MOST_EXAMINED = 100_000  # rows in which single columns are examined, in evenly spaced runs
 MOST_COMPARED = 1_000_000  # rows, about, in which repeats are looked for, chosen by content
 PREFIX = {"source": "", "target": "second_"}  # of the figures of a table
 
@@ -70,7 +70,7 @@ class Inspector:
         spool, roles = self.table.spool, self.table.roles
         kept = np.flatnonzero(self.table.parts >= 0)
         sample = np.zeros(len(self.table.parts), dtype=np.bool_)
-        sample[kept[:: -(-len(kept) // MOST_EXAMINED)]] = True
+        sample[kept[audit.sample(len(kept), MOST_EXAMINED)]] = True
         schema = self.table.schema
         fitted = {column.name: column for column in (*schema.features, *schema.dropped)}
         features = [
