@@ -466,6 +466,12 @@ GROUPS: dict[str, list[Example]] = {
             files={TABLE: "2019,2021,2020\n1,2,3\n4,5,6\n"},
         ),
         Example(
+            "a first line that may be a title or a row",
+            "data/raw/table.csv, line 1: 'red' is alone: a title or a row? delete the line, or "
+            "write NA where the row has no value",
+            files={TABLE: "red,,\nwhite,1.5,a\nred,2.5,b\n"},
+        ),
+        Example(
             "two columns of one name",
             "data/raw/table.csv, line 1: 2 columns are named 'size'; rename them",
             files={TABLE: "size,size,kind\n1,2,a\n3,4,b\n"},
@@ -482,6 +488,13 @@ GROUPS: dict[str, list[Example]] = {
             "data/raw/table.csv: column 'price': '1,234' is a fraction or a thousand; set "
             "preprocess.decimal to , for a fraction, or to . and write thousands without a mark",
             files={TABLE: "price;kind\n1,234;a\n2,500;b\n"},
+        ),
+        Example(
+            "a point between thousands among decimal commas",
+            "data/raw/table.csv: row 1, column 'price': '1.234' is a fraction or a thousand; write "
+            "thousands without a mark",
+            settings={"preprocess.decimal": "','"},
+            files={TABLE: "price;kind\n999,5;a\n1.234;b\n"},
         ),
         Example(
             "decimal commas and decimal points",

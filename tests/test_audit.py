@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from numpy.random import default_rng
 
+from stages.common import audit
 from tests.planted import Table, Values, clean, found, planted, texts
 
 
@@ -189,3 +190,14 @@ def test_tables_of_any_oddity_end_without_a_warning(classes):
             table.examine()
         table.y[:] = table.y[:1]
         table.examine()
+
+
+@pytest.mark.parametrize("rows", [1, 99, 1000, 1001, 1999, 2000, 12345])
+def test_a_sample_is_evenly_spaced_runs_of_rows_and_never_too_large(rows):
+    chosen = np.flatnonzero(audit.sample(rows, 1000))
+    assert len(chosen) == rows if rows <= 1000 else 400 <= len(chosen) <= 1000
+    starts = chosen[chosen % audit.RUN == 0]
+    assert chosen.tolist() == [
+        row for start in starts for row in range(start, min(start + audit.RUN, rows))
+    ]
+    assert len(set(np.diff(starts).tolist())) <= 1

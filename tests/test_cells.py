@@ -128,6 +128,25 @@ def test_a_decimal_comma_is_a_point_only_where_the_table_has_it(decimal, expecte
     assert texts_of(column(texts, decimal=decimal)) == (expected or texts)
 
 
+@pytest.mark.parametrize("texts", [["1,5", "x", "1.234"], ["999", "-1.234", "1.234.567"]])
+def test_a_point_between_thousands_among_decimal_commas_is_named(texts):
+    with pytest.raises(UserError) as caught:
+        column(texts, start=7, decimal=",")
+    row, cell = next((7 + at, text) for at, text in enumerate(texts) if "." in text)
+    assert str(caught.value) == (
+        f"row {row}, column 'depth': '{cell}' is a fraction or a thousand; "
+        "write thousands without a mark"
+    )
+    assert texts_of(column(texts))[0] == texts[0]
+
+
+@pytest.mark.parametrize(
+    "texts", [["1,5", "1.25"], ["1.234", "2.345"], ["1.234", "9", "a", "b", "c"], ["0.123", "1"]]
+)
+def test_other_points_beside_decimal_commas_are_left_alone(texts):
+    assert len(texts_of(column(texts, decimal=","))) == len(texts)
+
+
 # Texts
 
 

@@ -191,7 +191,7 @@ def test_a_row_without_a_part_is_named(write):
     write(rows)
     assert error(column="part") == (
         "data/raw/t.csv: preprocess.split.column 'part', row 50: no value is not one of train, "
-        "val, test"
+        "val, test; mend the cell"
     )
 
 

@@ -21,7 +21,7 @@ from hypothesis import settings as limits
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from stages.common import description, params, table
+from stages.common import audit, description, params, table
 from stages.common.errors import UserError
 from stages.common.settings import Preprocess, Settings
 from stages.common.table import Table
@@ -143,6 +143,14 @@ def test_each_kind_of_column_in_words(described):
     assert missing == dict.fromkeys(columns, "0") | {"gaps": "10", "colour": "8", "empty": "40"}
     proposed = ["size", "gaps", "wild", "colour", "day", "tag", "same", "empty"]
     check(lines, list(columns), proposed, "kind")  # columns to mend are left out
+
+
+def test_dates_that_never_repeat_are_no_id(described):
+    days = [f"2024-{n * 7 % 12 + 1:02d}-{n % 28 + 1:02d} {n % 24:02d}:30" for n in range(ROWS)]
+    lines = described({"size": numbers(), "when": days, "kind": KINDS})
+    assert told(lines, "when") == "date, written as 2024-12-31"
+    assert not any(line.startswith("look at: ") for line in lines)
+    assert proposal(lines)["preprocess"]["features"] == "0:-1"
 
 
 @pytest.mark.parametrize(
@@ -350,6 +358,7 @@ def test_of_a_long_file_the_first_rows_are_read(described, monkeypatch):
 
 def test_of_many_rows_a_sample_is_examined(described, monkeypatch):
     monkeypatch.setattr(description, "EXAMINED", 10)
+    monkeypatch.setattr(audit, "RUN", 1)
     columns = {"id": range(ROWS), "a": numbers(), "y": ["ant", "ant", "bee", "bee"] * 10}
     (look,) = [line for line in described(columns) if "'id'" in line and "look" in line]
     assert "10 different whole numbers in the order of the file" in look

@@ -166,6 +166,16 @@ def test_a_title_above_years_and_above_rows_without_names(csv):
     assert (shape["title_lines"], shape["header"]) == (1, False)
 
 
+@pytest.mark.parametrize(("setting", "rows"), [("auto", "x,y,1.5\n"), ("none", "x,y,z\n")])
+@pytest.mark.parametrize("line", ["red,,", ",red,"])
+def test_without_names_a_text_alone_above_texts_may_be_a_row(csv, setting, rows, line):
+    told = (
+        "'red' is alone: a title or a row? delete the line, or write NA where the row has no value"
+    )
+    assert message(csv(f"\n{line}\n{rows}{rows}"), header=setting) == f", line 2: {told}"
+    assert found(csv(f"red,NA,NA\n{rows}"), header="none")["title_lines"] == 0
+
+
 @pytest.mark.parametrize(
     ("text", "names"),
     [
@@ -197,10 +207,10 @@ def test_a_title_needs_a_header_and_a_row(csv):
     [
         ("a,b,c", True),
         ("nan,inf,1_0", True),  # float() would read them
-        ("1.5,b,c", False),
-        ("1.0,b,c", False),
-        ("1e-3,b,c", False),
-        ("1,b,1", False),
+        ("1.5,,3", False),
+        ("1.0,2,3", False),
+        ("1e-3,2,3", False),
+        ("1,2,1", False),
         ("0,1,2", True),
         (",0,1", True),
         ("7,8,9", True),
@@ -232,6 +242,9 @@ def test_names_that_count_up(csv, first):
         (",5,6,x", "5"),
         (",1,x,y", "1"),
         ("-5,x,y,z", "-5"),
+        ("id,400.5,401,y", "400.5"),
+        ("1.5,x,,", "1.5"),
+        ("2.0,x,1,3", "2.0"),
     ],
 )
 def test_names_that_may_be_values_are_asked_for(csv, first, cell):
@@ -239,6 +252,10 @@ def test_names_that_may_be_values_are_asked_for(csv, first, cell):
     assert message(path) == f", line 2: '{cell}': {WHERE}"
     assert found(path, header="first")["header"] is True
     assert found(path, header="none")["header"] is False
+
+
+def test_a_text_above_texts_or_nothing_is_no_name(csv):
+    assert found(csv("1.5,red,\n2.5,blue,\n3.5,7,\n"))["header"] is False
 
 
 def test_a_row_of_counted_numbers_may_be_a_row_by_chance(csv):

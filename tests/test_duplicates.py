@@ -65,7 +65,10 @@ def test_rows_repeat_an_earlier_one_exactly_when_all_their_cells_are_the_same():
         row = (row[0].replace("-0.0", "0"), *row[1:])
         expected.append(bool(rows[at]) and row in seen)
         seen |= {row} if rows[at] else set()
-    assert duplicates.repeats(spool, ["n", "t", "m"], rows).tolist() == expected
+    assert duplicates.repeats(spool, ["n", "t", "m"], np.flatnonzero(rows)).tolist() == expected
+    backwards = duplicates.repeats(spool, ["n", "t", "m"], np.flatnonzero(rows)[::-1])
+    assert backwards.sum() == sum(expected)
+    assert backwards[np.flatnonzero(rows)[0]]
 
 
 def test_hashes_of_chunks_are_those_of_the_whole_and_of_any_layout():

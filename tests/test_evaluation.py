@@ -363,7 +363,9 @@ def test_a_class_is_named_with_a_probability_per_class():
 
 
 def test_a_value_is_named_by_itself():
-    assert list(evaluation.named(schema_of(0), torch.tensor([1.5, 2.5]))) == [[1.5], [2.5]]
+    values = torch.tensor([1.5, -2.5e-9, 123456.7])
+    found = list(evaluation.named(schema_of(0), values))
+    assert found == [["1.5"], ["-2.5e-09"], ["123456.7"]]
 
 
 def test_another_model_is_compared_only_when_it_answers_the_same():

@@ -326,6 +326,15 @@ def test_a_date_of_another_format_in_any_row_is_named():
     assert text.startswith("row 3, column 'x': '31/12/2024' is not a date as the training rows")
 
 
+@pytest.mark.parametrize("chunk", [2, 100])
+@pytest.mark.parametrize("cell", ["2024-02-30", "soon", "31.12.2024"])
+def test_a_cell_that_is_no_date_among_dates_is_named(cell, chunk):
+    values = ["2024-12-31", "2023-01-02", cell, "2024-11-05", "2024-11-06", None]
+    with chunks_of(chunk):
+        assert refusal(values).startswith(f"row 2, column 'x': '{cell}' is not a date as the")
+        assert fit_one([*values[:4], "x", "y"] * 3).kind == "category"
+
+
 def test_dates_of_two_formats_are_levels():
     column = fit_one(["31.12.2024", "2024-12-31"] * 3)
     assert column.levels == ["2024-12-31", "31.12.2024"]

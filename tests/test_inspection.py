@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from stages.common import audit, dataset, duplicates, inspection, params
@@ -87,6 +88,17 @@ def test_the_findings_are_those_of_the_columns_and_then_of_the_rows(folder):
     near = duplicates.near_hashes(rows.features)
     alike = duplicates.findings(duplicates.row_hashes(rows.features), near, rows.target, rows.part)
     assert found.findings == [*columns, *alike]
+
+
+def test_dates_are_looked_at_as_days_and_long_numbers_as_numbers(folder):
+    header, *lines = text().splitlines()
+    when = [
+        f"2024-{n % 12 + 1:02d}-{n % 28 + 1:02d} {n % 23:02d}:{n % 59:02d}" for n in range(ROWS)
+    ]
+    rows = [f"{when[n]},{n * 31 % 127}.5e30,{line}" for n, line in enumerate(lines)]
+    Path(CSV).write_text("\n".join([f"when,far,{header}", *rows]) + "\n")
+    found = inspector("warn").inspect()
+    assert "id" not in [each.check for each in found.findings]
 
 
 def test_stop_raises_a_line_with_the_first_finding_and_prints_nothing(folder, capsys):
@@ -174,6 +186,7 @@ def test_columns_are_examined_in_an_evenly_spaced_sample(folder, monkeypatch, mo
 
     found = inspector("warn")
     monkeypatch.setattr(inspection, "MOST_EXAMINED", most)
+    monkeypatch.setattr(audit, "RUN", 1)
     monkeypatch.setattr(audit, "examine", examine)
     found.inspect()
     ((features, target, parts),) = seen
@@ -185,11 +198,24 @@ def test_columns_are_examined_in_an_evenly_spaced_sample(folder, monkeypatch, mo
     assert target.texts is not None
 
 
+def test_groups_of_rows_that_stand_together_are_seen_in_a_sample(folder, monkeypatch):
+    monkeypatch.setattr(inspection, "MOST_EXAMINED", 700)
+    random = np.random.default_rng(0)
+    kinds = random.choice(["a", "b"], 1400)
+    lines = [f"{random.normal():.4f},p{n // 5},7,{kinds[n // 5]}" for n in range(7000)]
+    Path(CSV).write_text("\n".join([",".join(NAMES), *lines]) + "\n")
+    found = inspector("warn").inspect()
+    (group,) = [each for each in found.findings if each.column == "weight"]
+    assert group.check == "group overlap"
+    assert group.message.startswith("140 values of about 5.0 rows; ")
+
+
 def test_rows_without_a_target_are_not_examined(folder, monkeypatch):
     lines = text().splitlines()
     lines[5:25] = [line[:-1] for line in lines[5:25]]  # no target
     Path(CSV).write_text("\n".join(lines) + "\n")
     monkeypatch.setattr(inspection, "MOST_EXAMINED", 50)
+    monkeypatch.setattr(audit, "RUN", 1)
     sizes = []
 
     def examine(features, aside, target, parts):

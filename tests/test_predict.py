@@ -183,6 +183,23 @@ def test_a_regression_answers_in_the_unit_of_the_table(tmp_path):
     assert values == pytest.approx([1000.5, 1200.5, 1390.5], abs=60)
 
 
+def test_small_values_keep_their_digits(tmp_path):
+    rows = [f"{row_of(n)},{(n + 1.5) * 1e-9:.3e}" for n in range(60)]
+    train(tmp_path, settings_of(task="regression"), rows)
+    found = answer(tmp_path, tmp_path, new_rows(10))
+    assert all(1e-9 < float(row["kind"]) < 1e-7 for row in found)
+
+
+def test_an_error_far_down_names_the_file_once(home, tmp_path):
+    with pytest.raises(UserError) as caught:
+        answer(home, tmp_path, new_rows(6000) + "1,2\n")
+    path = tmp_path / "new.csv"
+    assert str(caught.value).startswith(f"{path}, line 6002: 2 cells, but the header names 4")
+    with pytest.raises(UserError) as caught:
+        answer(home, tmp_path, new_rows(6000) + "1,big,red,yes\n")
+    assert str(caught.value).startswith(f"{path}: row 6000, column 'size': 'big' is not a number")
+
+
 @pytest.mark.parametrize("task", ["classification", "regression"])
 def test_the_test_rows_with_their_columns_shuffled_get_the_figures_of_evaluate(
     tmp_path, capsys, task

@@ -117,6 +117,13 @@ def test_one_table_in_many_spellings(csv, content, separator):
     assert cells(csv(content), separator=separator) == expected
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("blank", ["", " "])
+def test_a_row_that_begins_with_a_gap_below_a_blank_line(csv, end, blank):
+    path = csv(end.join(["a;b;c", "1;2;3", blank, ";5;6", blank, ";;", ""]))
+    assert cells(path) == {"a": [1, None, None], "b": [2, 5, None], "c": [3, 6, None]}
+
+
 @pytest.mark.parametrize("title", ["", "My table\n", "\nMy table\n\n", '"My\ntable"\n'])
 def test_titles_and_blank_lines_above_the_rows_are_no_rows(csv, title):
     assert cells(csv(title + "a,b\n1.5,x\n\n2,y\n")) == {"a": [1.5, 2], "b": ["x", "y"]}

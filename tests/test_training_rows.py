@@ -200,6 +200,20 @@ def test_more_or_fewer_other_rows_change_nothing(read, seed, scale, missing):
 
 
 @pytest.mark.parametrize(("seed", "scale"), CASES)
+def test_a_training_row_stays_when_another_row_is_its_duplicate(read, seed, scale):
+    random = np.random.default_rng(seed)
+    rows = make(random, (60, 15, 15), "classification")
+    train = [row for row in rows if row["part"] == "train"]
+    others = [row for row in rows if row["part"] != "train"]
+    before = content(read([*others, *train], scale=scale, duplicates="drop"))
+    for row, twin in zip(others[:10], train[::3], strict=False):
+        row |= {name: twin[name] for name in [*KINDS, "y"]}
+    again = read([*others, *train], scale=scale, duplicates="drop")
+    assert content(again) == before
+    assert (again.parts[:30] < 0).sum() >= 10
+
+
+@pytest.mark.parametrize(("seed", "scale"), CASES)
 def test_where_rows_are_dealt_at_random_other_rows_change_nothing_either(read, seed, scale):
     random = np.random.default_rng(200 + seed)
     rows = make(random, (120, 0, 0), "classification")

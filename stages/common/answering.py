@@ -47,8 +47,8 @@ class Answers:
         texts = [column.name for column in schema.features if isinstance(column, Category)]
         if schema.task == "classification" and schema.target.name in self.table.names:
             texts.append(schema.target.name)  # as in training: pandas would read TRUE as True
-        with located(str(self.table.path)):
-            for chunk in self.table.chunks(texts):
+        for chunk in self.table.chunks(texts):
+            with located(str(self.table.path)):
                 yield from self._answer({cells.name: cells for cells in chunk})
 
     def _answer(self, columns: Mapping[str, Cells]) -> Iterator[list[object]]:

@@ -24,7 +24,14 @@ CHECKS = (
     *("class missing", "tiny classes", "drift"),
 )
 TINY = 10  # rows below which a class is tiny
+RUN = 100  # rows of a sample that stand together: the rows of a group often do
 DRIFT = 0.15  # distance of two parts below which drift is too small to matter
+
+
+def sample(rows: int, most: int) -> NDArray[np.bool_]:
+    """Return which of so many rows to examine, at most `most`: evenly spaced runs of rows."""
+    runs = np.arange(rows) // RUN
+    return np.asarray(runs % -(-rows // most) == 0)
 
 
 def examine(

@@ -16,6 +16,7 @@ from stages.common.errors import UserError
 
 LARGEST = float(np.finfo(np.float32).max)
 EXACT = 2**53  # whole numbers up to here are exact in float64
+THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2}(\.\d{3})+")  # where a comma marks the fraction
 TRUTH = {"true": 1.0, "false": 0.0, "yes": 1.0, "no": 0.0, "1": 1.0, "0": 0.0}
 
 
@@ -60,13 +61,16 @@ def of(column: pd.Series, missing: Sequence[str], decimal: str) -> Cells:
 
     Texts are stripped, those in `missing` have no value, and those that are numbers are
     written in one way, so that 1, 1.0 and 01 are one level. Numbers are texts where float64
-    may have lost digits: the file has them all.
+    may have lost digits: the file has them all. UserError for a point between thousands
+    beside decimal commas.
     """
     name, start = str(column.name), int(column.index[0])
     if column.dtype.kind in "iuf":
         read = Cells(name, column.to_numpy(dtype=np.float64, copy=True), None, start)
         return read.as_texts() if (np.abs(read.values) >= EXACT).any() else read
     codes, distinct = pd.factorize(column)
+    if decimal == ",":
+        _check_points(name, start, codes, [str(text).strip() for text in distinct])
     places: dict[str, int] = {}
     gaps = set(_levels(missing, decimal))
     moved = np.full(len(distinct) + 1, -1, dtype=np.int32)  # the last: no value
@@ -84,6 +88,19 @@ def _levels(texts: Sequence[str], decimal: str) -> list[str]:
         long = abs(number) >= EXACT and text.lstrip("+-").isdigit()  # float64 may merge two
         found.append(written(number) if abs(number) <= LARGEST and not long else text)
     return found
+
+
+def _check_points(name: str, start: int, codes: NDArray[Any], texts: Sequence[str]) -> None:
+    """Raise UserError when `1.234` stands among numbers without a point."""
+    grouped = [at for at, text in enumerate(texts) if THOUSANDS.fullmatch(text)]
+    if not grouped:
+        return
+    plain = ~np.isnan(parsed([_plain(text, ",") for text in texts if "." not in text]))
+    if plain.sum() > 0 and len(texts) <= 2 * (len(grouped) + plain.sum()):
+        raise UserError(
+            f"row {start + int(np.argmax(codes == grouped[0]))}, column '{name}': "
+            f"'{texts[grouped[0]]}' is a fraction or a thousand; write thousands without a mark"
+        )
 
 
 def _plain(text: str, decimal: str) -> str:

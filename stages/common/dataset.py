@@ -210,7 +210,14 @@ def _complete(spool: Spool, roles: Roles, settings: Preprocess) -> NDArray[np.bo
             "preprocess.missing to fill, or leave that column out"
         )
     if settings.duplicates == "drop":
-        repeated = duplicates.repeats(spool, [*roles.features, roles.target], kept)
+        order, earlier = np.flatnonzero(kept), "an earlier row"
+        if settings.split.column:  # or a row of val would decide which rows train has
+            parts = dealing.deal(spool, kept, roles, settings)[order]
+            order, earlier = (
+                order[np.argsort(parts, kind="stable")],
+                "one of train or an earlier one",
+            )
+        repeated = duplicates.repeats(spool, [*roles.features, roles.target], order)
         kept &= ~repeated
-        print(f"{int(repeated.sum())} rows left out: they repeat an earlier row")
+        print(f"{int(repeated.sum())} rows left out: they repeat {earlier}")
     return kept

@@ -7,16 +7,24 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 ISO = "iso"
-FORMATS = (ISO, "%d.%m.%Y", "%Y/%m/%d", "%m/%d/%Y", "%d/%m/%Y")
+SLASHES = r"\d\d?/\d\d?/\d{4}"
+BEGINS = {  # format -> what its texts begin with: strptime is slow to say no
+    ISO: re.compile(r"\d{4}-\d\d-\d\d"),
+    "%d.%m.%Y": re.compile(r"\d\d?\.\d\d?\.\d{4}"),
+    "%Y/%m/%d": re.compile(r"\d{4}/\d\d?/\d"),
+    "%m/%d/%Y": re.compile(SLASHES),
+    "%d/%m/%Y": re.compile(SLASHES),
+}
+FORMATS = tuple(BEGINS)
 DAY = 86400  # seconds
 
 
 def day(text: str, form: str) -> float:
     """Return days since 1970 of a date with or without a time; NaN when it has another form."""
+    if not BEGINS[form].match(text):
+        return float("nan")
     try:
         if form == ISO:
-            if not re.match(r"\d{4}-\d\d-\d\d", text):
-                return float("nan")
             moment = datetime.fromisoformat(text)
         else:
             date, _, clock = text.partition(" ")
@@ -35,4 +43,10 @@ def _clock(text: str) -> str:
 
 def all_fit(texts: Sequence[str], form: str) -> bool:
     """Return whether every text is a date of this format."""
-    return all(day(text, form) == day(text, form) for text in texts)
+    return all(fits(text, form) for text in texts)
+
+
+def fits(text: str, form: str) -> bool:
+    """Return whether a text is a date of this format."""
+    found = day(text, form)
+    return found == found  # NaN is not

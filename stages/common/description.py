@@ -5,16 +5,15 @@ from __future__ import annotations
 import re
 import shlex
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from stages.common import audit, cells, dates, fitting, targets
+from stages.common import audit, cells, dates, encoding, fitting, targets
 from stages.common.errors import UserError
 from stages.common.evidence import Finding
 from stages.common.names import SHOWN, listed
@@ -40,9 +39,15 @@ def describe(settings: Preprocess, target: str | None) -> Iterator[str]:
         spool = table.spool(Path(folder), MOST_ROWS)
         wanted = _guessed(table.names) if target is None else target
         wanted = pick(table.names, wanted, "--target")
-        what = {name: _told(spool, name, wanted, settings) for name in table.names}
+        fitted = {name: _fitted(spool, name, settings) for name in table.names if name != wanted}
+        what = {
+            name: _what(fitted[name], bool(spool.missing(name).any()), settings)
+            if name in fitted
+            else _target(spool, name, settings)
+            for name in table.names
+        }
         unfit = {name for name in what if what[name].startswith("to mend: ")}
-        found = [] if wanted in unfit else _findings(spool, wanted, settings)
+        found = [] if wanted in unfit else _findings(spool, wanted, fitted, settings)
     yield _opening(table, spool)
     yield from _columns(spool, what)
     if target is None:
@@ -84,21 +89,32 @@ def _columns(spool: Spool, what: dict[str, str]) -> Iterator[str]:
         yield f"{position:4}  {name:{width}}  {missing:8}  {told}"
 
 
-def _told(spool: Spool, name: str, target: str, settings: Preprocess) -> str:
-    """Return what is done with a column, or `to mend: ` and why it cannot be read."""
+def _fitted(
+    spool: Spool, name: str, settings: Preprocess
+) -> Numeric | Category | Dropped | UserError:
+    """Return how a feature is encoded, or why it cannot be read."""
     gaps = spool.missing(name)
+    rows = np.ones_like(gaps) if settings.missing == "fill" else ~gaps
     try:
-        if name == target:
-            return _target(spool, name, ~gaps, settings)
-        rows = np.ones_like(gaps) if settings.missing == "fill" else ~gaps
-        leveled = name in settings.categorical
-        column = fitting.fit_column(spool, name, rows, settings.scale, leveled)
+        return fitting.fit_column(spool, name, rows, settings.scale, name in settings.categorical)
     except UserError as error:
-        return f"to mend: {' '.join(str(error).split())}"
-    return _what(column) + (GAPS.get(settings.missing, "") if gaps.any() else "")
+        return error
 
 
-def _what(column: Numeric | Category | Dropped) -> str:
+def _what(
+    column: Numeric | Category | Dropped | UserError, gaps: bool, settings: Preprocess
+) -> str:
+    """Return what is done with a feature, or `to mend: ` and why it cannot be read."""
+    if isinstance(column, UserError):
+        return _to_mend(column)
+    return _kind(column) + (GAPS.get(settings.missing, "") if gaps else "")
+
+
+def _to_mend(error: UserError) -> str:
+    return f"to mend: {' '.join(str(error).split())}"
+
+
+def _kind(column: Numeric | Category | Dropped) -> str:
     if isinstance(column, Dropped):
         return f"dropped: {column.reason.replace('training ', '')}"  # here all rows are
     if isinstance(column, Category):
@@ -112,11 +128,15 @@ def _what(column: Numeric | Category | Dropped) -> str:
     return f"{column.kind}{median}{gaps}"
 
 
-def _target(spool: Spool, name: str, known: NDArray[np.bool_], settings: Preprocess) -> str:
+def _target(spool: Spool, name: str, settings: Preprocess) -> str:
+    known = ~spool.missing(name)
     if not known.any():
         return f"to mend: target '{name}': no row has a value"
     task = targets.detect_task(spool.blocks(name), settings.task)
-    found = targets.fit(spool, name, known, task)
+    try:
+        found = targets.fit(spool, name, known, task)
+    except UserError as error:
+        return _to_mend(error)
     if task == "regression":
         return f"target: a number, mean {found.shift:g}, standard deviation {found.scale:g}"
     counts = dict(zip(found.classes, found.counts, strict=True))
@@ -127,15 +147,23 @@ def _target(spool: Spool, name: str, known: NDArray[np.bool_], settings: Preproc
     return f"target: {len(counts)} classes (and rows): {rows}{more}{hint}"
 
 
-def _findings(spool: Spool, target: str, settings: Preprocess) -> list[Finding]:
+def _findings(
+    spool: Spool,
+    target: str,
+    fitted: Mapping[str, Numeric | Category | Dropped | UserError],
+    settings: Preprocess,
+) -> list[Finding]:
     """Return what is wrong in a sample of the rows that needs no split to be seen."""
-    rows = np.zeros(len(spool), dtype=np.bool_)
-    rows[:: -(-len(spool) // EXAMINED)] = True
-    rows &= ~spool.missing(target)
+    rows = audit.sample(len(spool), EXAMINED) & ~spool.missing(target)
     answers = spool.column(target, rows)
     if targets.detect_task(spool.blocks(target), settings.task) == "classification":
         answers = answers.as_texts()
-    features = [spool.column(name, rows) for name in spool.names if name != target]
+    features = []
+    for name, column in fitted.items():
+        block = spool.column(name, rows)
+        if not isinstance(column, UserError):
+            block = encoding.as_encoded(block, column)
+        features.append(block)
     return audit.examine(features, [], answers, np.zeros(len(answers), dtype=np.int8))
 
 

@@ -68,6 +68,7 @@ def detect(
         separator = _separator(lines, whole) if separator == "auto" else separator
         places, rows = _rows(lines, separator, whole)
     title = _title(rows)[0]
+    above = list(zip(places, rows, strict=True))[:title]
     places, rows = places[title:], rows[title:]
     if not any(map(any, rows if header == "none" else rows[:1])):
         raise UserError(f"{path}: empty; the first line must name the columns")
@@ -80,6 +81,13 @@ def detect(
         )
     number = NUMBER.format(".," if decimal == "auto" else decimal)
     named = _has_names(rows, number, place) if header == "auto" else header == "first"
+    for line, row in () if named else above:
+        alone = row.index(max(row))
+        if len(row) > 1 and row[alone] and not _above_numbers([row, *rows], alone, number):
+            raise UserError(
+                f"{path}, line {line}: '{row[alone]}' is alone: a title or a row? delete the line, "
+                "or write NA where the row has no value"
+            )
     names = _names(rows[0] if named else [""] * len(rows[0]), place)
     for line, row in zip(places, rows, strict=True):
         _check_width(path, line, row, names, named)
@@ -214,8 +222,9 @@ def _has_names(rows: list[list[str]], number: str, place: str) -> bool:
     if not found:
         return True
     fraction = any(re.search("[.,]", cell) for cell in found)
-    if fraction or not all(map(float.is_integer, values)) or len(set(values)) < len(values):
-        return False  # names have no fraction and are unique
+    unlike = fraction or not all(map(float.is_integer, values)) or len(set(values)) < len(values)
+    if unlike and not any(_above_numbers(rows, at, number) for at in range(len(first))):
+        return False  # few names have a fraction, and all are unique
     start = 0 if first[0] in found else 1
     counted = first[start : start + len(found)] == found and start + len(found) >= len(first) - 1
     steps = values == [values[0] + step for step in range(len(values))]
@@ -227,6 +236,13 @@ def _has_names(rows: list[list[str]], number: str, place: str) -> bool:
     raise UserError(
         f"{place}: '{found[0]}': is it a name or a value? set preprocess.header to first or none"
     )
+
+
+def _above_numbers(rows: list[list[str]], at: int, number: str) -> bool:
+    """Return whether the first row has a text in a column that has only numbers below."""
+    first, *below = [row[at] for row in rows if len(row) > at and row[at]] or [""]
+    text = bool(rows[0][at]) and not re.fullmatch(number, first)
+    return text and bool(below) and all(re.fullmatch(number, cell) for cell in below)
 
 
 def _names(cells: list[str], place: str) -> tuple[str, ...]:

@@ -51,15 +51,15 @@ def _mix(hashes: NDArray[np.uint64], word: NDArray[np.uint64]) -> None:
     hashes ^= hashes >> np.uint64(31)
 
 
-def repeats(spool: Spool, names: Sequence[str], rows: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return which of some rows have the cells of an earlier one of them, bool (all rows,).
+def repeats(spool: Spool, names: Sequence[str], order: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Return which rows of `order` have the cells of one before them there, bool (all rows,).
 
-    names: the columns that are compared. No value is like no value.
+    names: the columns that are compared; order: row numbers. No value is like no value.
     """
     hashes = np.concatenate([_cell_hashes(chunk) for chunk in spool.chunks(names)])
-    chosen = np.flatnonzero(rows)
-    repeated = rows.copy()
-    repeated[chosen[_alike(hashes[chosen]).first]] = False
+    repeated = np.zeros(len(spool), dtype=np.bool_)
+    repeated[order] = True
+    repeated[order[_alike(hashes[order]).first]] = False
     return repeated
 
 

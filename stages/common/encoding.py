@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from stages.common import cells
 from stages.common.cells import Cells
 from stages.common.errors import UserError
 from stages.common.names import listed
-from stages.common.schema import NO_VALUE, Category, Numeric, Schema
+from stages.common.schema import NO_VALUE, Category, Dropped, Numeric, Schema
 
 
 def require(names: Sequence[str], schema: Schema) -> None:
@@ -51,6 +52,13 @@ def features(columns: Mapping[str, Cells], schema: Schema) -> NDArray[np.float32
             _numbers(columns[column.name], column, part)
         place += column.width
     return encoded
+
+
+def as_encoded(block: Cells, column: Numeric | Category | Dropped) -> Cells:
+    """Return the cells as numbers where the column is encoded as one: dates as days."""
+    if not isinstance(column, Numeric):
+        return block
+    return replace(block, values=cells.read(block, column.kind, column.date_format), texts=None)
 
 
 def _levels(block: Cells, column: Category, part: NDArray[np.float32]) -> None:

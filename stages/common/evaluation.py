@@ -94,9 +94,13 @@ def actual(schema: Schema, part: Partition) -> Tensor:
 
 
 def named(schema: Schema, predicted: Tensor) -> Iterator[list[object]]:
-    """Yield the answer of each row: the class and a probability per class, or the value."""
+    """Yield the answer of each row: the class and a probability per class, or the value.
+
+    A value is a text with the digits that float32 has, however small it is.
+    """
     if schema.task == "regression":
-        yield from ([value] for value in predicted.tolist())
+        for value in predicted.tolist():
+            yield [f"{value:.7g}"]
         return
     names = schema.target.classes
     for place, shares in zip(predicted.argmax(dim=1).tolist(), predicted.tolist(), strict=True):

@@ -101,14 +101,14 @@ def fit_column(
 
 @dataclass
 class _Survey:
-    """What the training rows of a column have: its texts and how many read as numbers."""
+    """What the training rows of a column have: its texts, how many read as numbers or dates."""
 
     counts: Counter[str] = field(default_factory=Counter)
     rows: int = 0
     values: int = 0
     numbers: int = 0
     decorated: int = 0
-    formats: list[str] = field(default_factory=lambda: list(dates.FORMATS))
+    dated: Counter[str] = field(default_factory=Counter)  # format of dates -> rows
     example: str = ""
 
     def kind(self, name: str) -> str:
@@ -122,13 +122,16 @@ class _Survey:
             return "boolean"
         if self.numbers >= MOSTLY * self.values:
             return "numeric"
-        if len(self.formats) > 1:
+        formats = [form for form in self.dated if self.dated[form] == max(self.dated.values())]
+        if formats and self.dated[formats[0]] < MOSTLY * self.values:
+            formats = []
+        if len(formats) > 1:
             raise UserError(
                 f"column '{name}': '{self.example}' may be day/month or month/day; write dates as "
                 "2024-12-31, or leave the column out"
             )
-        if self.formats:
-            return self.formats[0]
+        if formats:
+            return formats[0]
         if self.decorated >= MOSTLY * self.values:
             raise UserError(
                 f"column '{name}': numbers with signs, such as '{self.example}'; write them as "
@@ -150,7 +153,9 @@ def _survey(spool: Spool, name: str, train: Rows) -> _Survey:
         found.values += int(times.sum())
         found.numbers += int(times[~np.isnan(cells.parsed(texts))].sum())
         found.decorated += sum(int(times[at]) for at in there if DECORATED.fullmatch(texts[at]))
-        found.formats = [form for form in found.formats if dates.all_fit(here, form)]
+        for form in dates.FORMATS:
+            rows = sum(int(times[at]) for at in there if dates.fits(texts[at], form))
+            found.dated.update({form: rows} if rows else {})
         if len(found.counts) <= MOST_TEXTS:
             found.counts.update(dict(zip(here, times[there].tolist(), strict=True)))
     return found

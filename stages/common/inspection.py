@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.common import audit, duplicates
+from stages.common import audit, duplicates, encoding
 from stages.common.cells import Cells
 from stages.common.dataset import Dataset, Rows
 from stages.common.errors import UserError
 from stages.common.evidence import Finding
 
 HEADER = ("table", "check", "column", "strength", "finding", "remedy")
-MOST_EXAMINED = 100_000  # rows in which single columns are examined, evenly spaced
+MOST_EXAMINED = 100_000  # rows in which single columns are examined, in evenly spaced runs
 MOST_COMPARED = 1_000_000  # rows, about, in which repeats are looked for, chosen by content
 PREFIX = {"source": "", "target": "second_"}  # of the figures of a table
 
@@ -70,11 +70,15 @@ class Inspector:
         spool, roles = self.table.spool, self.table.roles
         kept = np.flatnonzero(self.table.parts >= 0)
         sample = np.zeros(len(self.table.parts), dtype=np.bool_)
-        sample[kept[:: -(-len(kept) // MOST_EXAMINED)]] = True
-        features = [spool.column(name, sample) for name in roles.features]
+        sample[kept[audit.sample(len(kept), MOST_EXAMINED)]] = True
+        schema = self.table.schema
+        fitted = {column.name: column for column in (*schema.features, *schema.dropped)}
+        features = [
+            encoding.as_encoded(spool.column(name, sample), fitted[name]) for name in roles.features
+        ]
         left_out = [spool.column(name, sample) for name in roles.left_out]
         target: Cells = spool.column(roles.target, sample)
-        if self.table.schema.task == "classification":
+        if schema.task == "classification":
             target = target.as_texts()
         found: list[Finding] = audit.examine(features, left_out, target, self.table.parts[sample])
         return found

@@ -17,7 +17,7 @@ from stages.common import cells, dialect
 from stages.common.ahead import ahead
 from stages.common.cells import Cells
 from stages.common.dialect import Dialect
-from stages.common.errors import UserError
+from stages.common.errors import UserError, located
 from stages.common.names import listed
 from stages.common.settings import Preprocess
 from stages.common.spool import Spool
@@ -77,7 +77,11 @@ class Table:
         the chunk are texts. Raises UserError for what is no table, naming the line.
         """
         for frame in ahead(self._frames(texts, size or CHUNK)):
-            yield [cells.of(frame[name], self.missing, self.dialect.decimal) for name in frame]
+            with located(str(self.path)):
+                found = [
+                    cells.of(frame[name], self.missing, self.dialect.decimal) for name in frame
+                ]
+            yield found
 
     def spool(self, folder: Path, most: int | None = None) -> Spool:
         """Return all columns on disk, each either numbers or texts; of `most` rows at most.

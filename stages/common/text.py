@@ -84,24 +84,31 @@ def no_text(path: Path, encoding: str) -> UserError:
 
 
 class Utf8:
-    """The bytes of an open file as UTF-8, checked as they pass; a file to read for pandas."""
+    """The text of an open file as UTF-8, checked as it passes; a file to read for pandas.
+
+    Every line ends in a line feed: behind a blank line that ends in a carriage return pandas
+    skips a separator. A byte-order mark does not pass.
+    """
 
     mode = "rb"  # pandas then reads bytes
 
     def __init__(self, path: Path, stream: BinaryIO, encoding: str) -> None:
         self._path, self._stream, self._encoding = path, stream, encoding
-        self._decoder: Any = codecs.getincrementaldecoder(encoding)()
+        decoder: Any = codecs.getincrementaldecoder(encoding)()
+        self._decoder = io.IncrementalNewlineDecoder(decoder, translate=True)
 
     def read(self, size: int = -1) -> bytes:
-        """Return the next bytes; UserError when they are no text."""
-        data = self._stream.read(size)
-        try:
-            text: str = self._decoder.decode(data, final=not data)
-        except UnicodeError as error:
-            raise no_text(self._path, self._encoding) from error
-        if b"\0" in data and NUL in text:
-            raise no_text(self._path, self._encoding)
-        return data if self._encoding.startswith("utf-8") else text.encode()
+        """Return the next bytes, b"" at the end; UserError when they are no text."""
+        while True:
+            data = self._stream.read(size)
+            try:
+                text = self._decoder.decode(data, final=not data)
+            except UnicodeError as error:
+                raise no_text(self._path, self._encoding) from error
+            if NUL in text:
+                raise no_text(self._path, self._encoding)
+            if text or not data:
+                return text.encode()
 
     def __iter__(self) -> Iterator[bytes]:
         return iter(self.read, b"")
