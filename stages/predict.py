@@ -31,7 +31,10 @@ def predict(settings: Settings, paths: Declared, new: Path, output: Path, model:
         raise UserError(f"{output}: the table to answer for; name another file with --output")
     device = arithmetic.device(settings.device, settings.arithmetic)
     trained = Checkpoint.load(paths(f"{model}.pt")).to(device)
-    answers = answering.Answers(trained, Table.open(new, settings.preprocess), device)
+    read = settings.preprocess.model_copy(
+        update={"missing_values": trained.schema.missing_values}  # as in training
+    )
+    answers = answering.Answers(trained, Table.open(new, read), device)
     files.write_csv(output, answers.header(), answers.rows())
     print(f"{output}: {answers.count} rows answered by {model}")
     for remark in answers.remarks():

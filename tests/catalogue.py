@@ -30,9 +30,10 @@ PARTS = ["train"] * 4 + ["val", "test"]
 INTRODUCTION = """# Errors
 
 What a user can mend is told in one line that begins with `error:`; the exit status is 2, and the
-results of earlier runs stay as they are. Each line is shown here below what leads to it. Lines of a
-file are counted from 1, rows of a table from 0 below the header, as `iloc` does. `dvc repro` prints
-the same as the command that is shown.
+stage leaves the results of earlier runs as they are. (`dvc repro` takes them away before it starts
+a stage; `git checkout metrics` and `dvc checkout` bring them back.) Each line is shown here below
+what leads to it. Lines of a file are counted from 1, rows of a table from 0 below the header, as
+`iloc` does. `dvc repro` prints the same as the command that is shown.
 
 This page is written by `make errors` from `tests/catalogue.py`; the tests run every example. The
 examples are changes of a project with two small tables, `data/raw/table.csv` and
@@ -397,6 +398,11 @@ GROUPS: dict[str, list[Example]] = {
     ],
     "CSV file": [
         Example(
+            "a workbook",
+            "data/raw/table.csv: a workbook or an archive; save its sheet as CSV in UTF-8",
+            files={TABLE: b"PK\3\4\x14\0\6\0"},
+        ),
+        Example(
             "no such table",
             "data/raw/tabel.csv: no such file; put the table there, or mend its name in the "
             "command, preprocess.csv or finetune.csv",
@@ -582,8 +588,8 @@ GROUPS: dict[str, list[Example]] = {
         ),
         Example(
             "numbers with signs",
-            "data/raw/table.csv: column 'price': numbers with signs, such as '$5'; write them as "
-            "1234.5, or name the column in preprocess.categorical",
+            "data/raw/table.csv: column 'price': numbers with signs or units, such as '$5'; write "
+            "them as 1234.5, leave the column out, or name it in preprocess.categorical",
             files={TABLE: {"price": ["$5", "$7.50"]}},
         ),
         Example(

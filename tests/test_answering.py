@@ -221,3 +221,25 @@ def test_a_quoted_name_is_told_as_it_is(answers, tmp_path):
     found = answers(TWO, (tmp_path / "t.csv").read_text())
     assert len(list(found.rows())) == 1
     assert list(found.remarks()) == ["not used by the model: 'say \"x\", y'"]
+
+
+def test_cells_that_say_little_to_the_model_are_counted_by_column(answers, monkeypatch):
+    monkeypatch.setattr(table, "CHUNK", 2)
+    held = number("a").model_copy(update={"low": -5.0, "high": 5.0})
+    level = Category(kind="category", name="b", position=1, levels=["x", "y"])
+    found = answers(model_of([held, level]), "a,b\n1,x\n9,new\n-9,y\n2,newer\n5.5,x\n")
+    list(found.rows())
+    (line,) = found.remarks()
+    assert line.endswith("numbers far outside the training rows: 'a' (3), 'b' (2)")
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_figures_of_the_table_that_the_model_was_trained_on_are_marked(answers, tmp_path, same):
+    trained = str(tmp_path / ("t.csv" if same else "other.csv"))
+    schema = TWO.schema.model_copy(update={"csv": trained})
+    found = answers(Checkpoint(TWO.stack, schema, {}), "a,b,y\n1,3,yes\n2,0,no\n")
+    list(found.rows())
+    said = list(found.remarks())
+    warning = f"{trained} has the training rows: for honest figures see metrics/evaluate.json"
+    assert (warning in said) == same
+    assert said[-1].startswith("against 'y' on 2 rows")

@@ -92,7 +92,7 @@ def test_the_names_of_classes_decide_and_not_their_order_in_the_file(write):
 
 
 @pytest.mark.parametrize("numbers", [False, True])
-def test_the_rows_of_a_group_stay_together(write, numbers):
+def test_the_rows_of_a_group_stay_together(write, capsys, numbers):
     rows = [[row[0][1:] if numbers else row[0], *row[1:]] for row in rows_of()]  # type: ignore[index]
     write(rows)
     found = deal(group="patient")
@@ -102,6 +102,9 @@ def test_the_rows_of_a_group_stay_together(write, numbers):
     assert all(len(where) == 1 for where in parts.values())
     assert set(named(found)) == set(PARTS)
     assert abs(found.sizes()["train"] - 80) <= 5
+    groups = [sum(where == {part} for where in parts.values()) for part in PARTS]
+    sizes = ", ".join(f"{count} {part}" for count, part in zip(groups, PARTS, strict=True))
+    assert f"preprocess.split.group 'patient': {sizes} groups; " in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

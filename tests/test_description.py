@@ -136,7 +136,9 @@ def test_each_kind_of_column_in_words(described):
     assert told(lines, "tag") == "date, written as 31.12.2024"
     assert told(lines, "same") == "dropped: the same in every row"
     assert told(lines, "empty") == "dropped: no value in the rows"
-    assert told(lines, "price").startswith("to mend: column 'price': numbers with signs, such as")
+    assert told(lines, "price").startswith(
+        "to mend: column 'price': numbers with signs or units, such as"
+    )
     assert told(lines, "when").startswith("to mend: column 'when': ")
     assert told(lines, "kind") == "target: 2 classes (and rows): 'ant' (20), 'bee' (20)"
     missing = {line.split()[1]: line.split()[2] for line in lines[2:13]}
@@ -450,3 +452,13 @@ def test_a_folder_is_no_file(tmp_path):
     done = command_line(str(tmp_path))
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == f"error: {tmp_path}: a folder; name a CSV file in it\n"
+
+
+def test_settings_that_were_made_for_another_table_are_told(described):
+    columns = {"x": ["1", "2", "3", "4"] * 9, "y": ["0.5", "1.5", "2.5", "3.5"] * 9}
+    assert not any("as params.yaml says" in line for line in described(columns))
+    lines = described(columns, task="regression", missing_values=["-999"])
+    assert lines[1] == (
+        "as params.yaml says: preprocess.missing_values ['-999'], preprocess.task regression; of "
+        "another table? set auto or [] there"
+    )

@@ -350,14 +350,35 @@ def test_dates_of_two_formats_are_levels():
 def test_decorated_numbers_are_refused(text):
     values = [text, "x", *[text] * 4]
     assert refusal(values, decimal=".") == (
-        f"column 'x': numbers with signs, such as '{text}'; write them as 1234.5, or name the "
-        "column in preprocess.categorical"
+        f"column 'x': numbers with signs or units, such as '{text}'; write them as 1234.5, leave "
+        "the column out, or name it in preprocess.categorical"
     )
     assert fit_one([text, text, text, "x", "y"], decimal=".").kind == "category"  # too few
 
 
+@pytest.mark.parametrize("form", ["{} kg", "{}kg", "<{}", "1,{} EUR", "$ {} m²", "{} µg/l", "{}°C"])
+def test_many_numbers_with_units_are_refused_and_few_are_levels(form):
+    texts = [form.format(100 + at) for at in range(30)]
+    said = refusal(texts * 3, decimal=".")
+    assert said.startswith("column 'x': numbers with signs or units, such as '")
+    few = [form.format(100 + at % 9) for at in range(90)]
+    if "$" not in form:
+        assert fit_one(few, decimal=".").kind == "category"
+
+
+@pytest.mark.parametrize("form", ["A{}", "{}-{}", "{} Main Street", "x{}y"])
+def test_texts_with_numbers_in_them_are_no_measurements(form):
+    texts = [form.format(100 + at, at) for at in range(30)]
+    assert fit_one(texts * 3, decimal=".").kind == "category"
+
+
+def test_bounds_among_numbers_are_refused():
+    texts = [f"{at}.5" if at % 5 < 3 else f"<{at}" for at in range(40)]
+    assert "numbers with signs or units" in refusal(texts, decimal=".")
+
+
 def test_a_decimal_comma_is_not_taken_for_text():
-    assert "column 'x': numbers with signs, such as '7,4'" in refusal(
+    assert "column 'x': numbers with signs or units, such as '7,4'" in refusal(
         ["7,4", "0,7", "8", "1,25"] * 25, decimal="."
     )
     assert fit_one(["7,4", "0,7", "8", "1,25"] * 25).kind == "numeric"

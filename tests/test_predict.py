@@ -332,3 +332,14 @@ def test_the_table_itself_is_never_overwritten_with_the_answers(tmp_path):
     with pytest.raises(UserError, match="name another file with --output"):
         predict(settings_of(), Declared("evaluate", (), (), ()), table_path, table_path, "base")
     assert table_path.read_text() == new_rows(3)
+
+
+def test_cells_without_a_value_are_those_of_training_whatever_params_yaml_says_today(tmp_path):
+    home = tmp_path / "home"
+    home.mkdir()
+    rows = [f"{row_of(n).replace(',,', ',-999,')},{KINDS[n % 3]}" for n in range(120)]
+    made = train(home, settings_of(missing_values=["-999"]), rows)
+    assert made.schema.csv == "data/raw/t.csv"
+    assert made.schema.missing_values == ["-999"]
+    marked = answer(home, tmp_path, new_rows(30).replace(",,", ",-999,"))
+    assert marked == answer(home, tmp_path, new_rows(30))

@@ -195,7 +195,7 @@ def test_a_letter_that_the_end_of_the_file_cuts_off(csv, cut):
 @pytest.mark.parametrize(
     ("content", "encoding", "line"),
     [
-        (b"PK\x03\x04\x14\x00\x06\x00\n", "utf-8", 1),
+        (b"MZ\x03\x04\x14\x00\x06\x00\n", "utf-8", 1),
         ("a,b\n1,2\n".encode("utf-16-le"), "utf-8", 1),
         (b"a,b\n" * 9 + b"1,\0\n", "utf-8", 10),
         (b"a,b\n" * 9 + b"1,\0\n", "cp1252", 10),
@@ -206,3 +206,10 @@ def test_a_letter_that_the_end_of_the_file_cuts_off(csv, cut):
 def test_a_nul_is_no_text(csv, content, encoding, line, size):
     with pytest.raises(UserError, match=rf"t\.csv, line {line}: not .* text; save the table as"):
         passed(csv(content), encoding, size)
+
+
+def test_a_workbook_is_called_so(csv):
+    path = csv(b"PK\x03\x04\x14\x00\x06\x00\n")
+    expected = f"{path}: a workbook or an archive; save its sheet as CSV in UTF-8"
+    for encoding in ("utf-8", "cp1252"):
+        assert str(text.no_text(path, encoding)) == expected

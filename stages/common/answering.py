@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -27,6 +29,7 @@ class Answers:
     device: torch.device
     count: int = 0
     gaps: int = 0  # feature cells without a value
+    strange: Counter[str] = field(default_factory=Counter)  # cells by column, of encoding.strange
     left_out: int = 0  # rows without a target, or with a class that the model does not know
 
     def __post_init__(self) -> None:
@@ -54,8 +57,10 @@ class Answers:
     def _answer(self, columns: Mapping[str, Cells]) -> Iterator[list[object]]:
         schema = self.model.schema
         self.gaps += encoding.gaps(columns, schema)
-        features = torch.from_numpy(encoding.features(columns, schema)).to(self.device)
-        found = evaluation.predict(self.model.stack, schema, features).cpu()
+        features = encoding.features(columns, schema)
+        self.strange.update(encoding.strange(features, schema))
+        given = torch.from_numpy(features).to(self.device)
+        found = evaluation.predict(self.model.stack, schema, given).cpu()
         self._count(columns.get(schema.target.name), found)
         start, self.count = self.count, self.count + len(found)
         for at, answer in enumerate(evaluation.named(schema, found), start=start):
@@ -89,8 +94,17 @@ class Answers:
             yield f"not used by the model: {listed(extra)}"
         if self.gaps:
             yield f"{self.gaps} cells without a value were filled as in training"
+        if self.strange:
+            where = ", ".join(f"'{name}' ({count})" for name, count in self.strange.items())
+            yield (
+                "cells that the model knows little of, levels that are rare or new and numbers far "
+                f"outside the training rows: {where}"
+            )
         if self.left_out:
             yield f"{self.left_out} rows have no '{schema.target.name}' that the model knows"
+        if self.tally.rows and self.table.path.resolve() == Path(schema.csv).resolve():
+            honest = "for honest figures see metrics/evaluate.json"
+            yield f"{schema.csv} has the training rows: {honest}"
         if self.tally.rows:
             yield evaluation.sentence(
                 f"against '{schema.target.name}'", self.tally.figures(), "rows"

@@ -108,7 +108,7 @@ def _classes(rows: Rows) -> list[Finding | None]:
     tiny = np.flatnonzero(rows.counts < TINY)
     if len(tiny):
         message = f"{len(tiny)} with fewer than {TINY} rows: {_listed(rows, tiny)}"
-        remedy = "merge or drop them in preprocess.csv: their figures are of single rows"
+        remedy = "merge or drop them in the table: their figures are of single rows"
         found.append(_whole("tiny classes", rows, len(tiny), message, remedy))
     return found
 
@@ -152,5 +152,6 @@ def _drift(x: Column, rows: Rows, tests: int) -> Finding | None:
         return None
     kind = "Kolmogorov-Smirnov distance" if x.number else "difference of shares"
     message = f"{kind} {', '.join(words for _, words in told)}"
-    remedy = "deal the rows at random (preprocess.split), or trust test figures for such rows only"
+    remedy = "deal the rows at random unless time or groups must part them (preprocess.split), "
+    remedy += "or trust test figures for such rows only"
     return Finding("drift", x.name, max(told)[0], message, remedy)

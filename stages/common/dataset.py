@@ -140,7 +140,8 @@ def read(settings: Preprocess, folder: Path) -> Dataset:
         fitted = fitting.fit(
             spool, train, roles, task, settings.missing, settings.scale, categorical
         )
-    return Dataset(settings.csv, roles, fitted, spool, parts)
+    read = {"csv": settings.csv, "missing_values": settings.missing_values}
+    return Dataset(settings.csv, roles, fitted.model_copy(update=read), spool, parts)
 
 
 def read_second(settings: Preprocess, csv: str, first: Schema, folder: Path) -> Dataset | None:
@@ -173,7 +174,9 @@ def read_second(settings: Preprocess, csv: str, first: Schema, folder: Path) -> 
             counts = [count.get(name, 0) for name in first.target.classes]
             known = {"classes": first.target.classes, "counts": counts}
             target = target.model_copy(update=known)
-    return Dataset(csv, roles, first.model_copy(update={"target": target}), spool, parts)
+    return Dataset(
+        csv, roles, first.model_copy(update={"csv": csv, "target": target}), spool, parts
+    )
 
 
 def _of(spool: Spool, name: str, rows: NDArray[np.bool_]) -> Iterator[Cells]:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from stages.common import cells, dates, split, targets
 from stages.common.cells import Cells
 from stages.common.errors import UserError
-from stages.common.settings import Preprocess
+from stages.common.settings import PARTS, Preprocess
 from stages.common.spool import Spool
 from stages.common.table import Roles, Table, pick
 
@@ -43,12 +43,24 @@ def _deal_kept(
     if chosen.group:
         groups = spool.column(chosen.group, kept).as_texts()
         _check_full(groups, kept, "group")
-        return split.by_group(_sorted(groups), chosen.val, chosen.test, settings.seed)
+        parts = split.by_group(_sorted(groups), chosen.val, chosen.test, settings.seed)
+        _say_groups(groups, parts)
+        return parts
     target = spool.column(roles.target, kept)
     if not chosen.stratify or targets.detect_task([target], settings.task) == "regression":
         same = np.zeros(len(target), dtype=np.int32)
         return split.deal(same, chosen.val, chosen.test, settings.seed)
     return split.deal(_sorted(target.as_texts()), chosen.val, chosen.test, settings.seed)
+
+
+def _say_groups(groups: Cells, parts: split.Parts) -> None:
+    """Print how many groups each part has, and what that means for the intervals."""
+    count = {name: len(np.unique(groups.values[parts == at])) for at, name in enumerate(PARTS)}
+    sizes = ", ".join(f"{number} {name}" for name, number in count.items())
+    print(
+        f"preprocess.split.group '{groups.name}': {sizes} groups; intervals count rows: with few "
+        "groups they are too narrow"
+    )
 
 
 def _sorted(column: Cells) -> NDArray[np.int32]:

@@ -26,6 +26,7 @@ MOST_ROWS = 200_000  # of a long file
 EXAMINED = 20_000  # rows in which leaks and ids are looked for
 TARGETS = ("target", "label", "class", "y")  # names that say so themselves
 NO_FEATURES = ("id", "target copy", "monotone copy")  # checks whose columns are not proposed
+MADE = ("encoding", "separator", "decimal", "header", "missing_values", "categorical", "task")
 GAPS = {"drop": "; a row with a gap is left out", "error": "; a gap is an error"}
 
 
@@ -49,6 +50,7 @@ def describe(settings: Preprocess, target: str | None) -> Iterator[str]:
         unfit = {name for name in what if what[name].startswith("to mend: ")}
         found = [] if wanted in unfit else _findings(spool, wanted, fitted, settings)
     yield _opening(table, spool)
+    yield from _used(settings)
     yield from _columns(spool, what)
     if target is None:
         yield f"The target '{wanted}' is guessed; name another one with --target."
@@ -77,6 +79,17 @@ def _opening(table: Table, spool: Spool) -> str:
         f"{table.path}: {first} rows, {len(table.names)} columns; {dialect.encoding}, separator "
         f"{dialect.separator!r}, decimal {dialect.decimal!r}, {header}{title}"
     )
+
+
+def _used(settings: Preprocess) -> Iterator[str]:
+    """Yield a line on the settings that were made for a table, perhaps another one."""
+    used = [
+        f"preprocess.{key} {getattr(settings, key)}"
+        for key in MADE
+        if getattr(settings, key) not in ("auto", [])
+    ]
+    if used:
+        yield f"as params.yaml says: {', '.join(used)}; of another table? set auto or [] there"
 
 
 def _columns(spool: Spool, what: dict[str, str]) -> Iterator[str]:

@@ -168,7 +168,8 @@ def findings(
 def _duplicates(same: _Alike, parts: NDArray[np.int8]) -> Finding | None:
     repeats = len(parts) - len(same.first)
     shared = same.any(parts == 0)[same.place]
-    remedy = "set preprocess.duplicates to drop, or keep them in one part (preprocess.split.group)"
+    remedy = "preprocess.duplicates: drop leaves out those with the same target; "
+    remedy += "preprocess.split.group keeps rows in one part"
     if 2 * len(same.first) < len(parts):
         remedy = "expected of so few different rows; if they are copies, drop them"
     message = f"{repeats} rows repeat the features of an earlier row exactly"
@@ -226,5 +227,5 @@ def _label_noise(same: _Alike, target: NDArray[Any], parts: NDArray[np.int8]) ->
     torn = same.any(train & (target != one[same.place]))
     count, rows = int((train & torn[same.place]).sum()), int(train.sum())
     message = f"{count} of {rows} training rows have the features of another and another target"
-    remedy = "mend or drop them in preprocess.csv; or add the column that tells them apart"
+    remedy = "mend or drop them in the table; or add the column that tells them apart"
     return Finding("label noise", "", round(count / rows, 4), message, remedy) if count else None

@@ -61,6 +61,25 @@ def as_encoded(block: Cells, column: Numeric | Category | Dropped) -> Cells:
     return replace(block, values=cells.read(block, column.kind, column.date_format), texts=None)
 
 
+def strange(encoded: NDArray[np.float32], schema: Schema) -> dict[str, int]:
+    """Return by column, where there are any, how many cells say little to a model.
+
+    encoded: of `features`. They are levels without a column of their own, and numbers that
+    are held as they are too far out.
+    """
+    found, place = {}, 0
+    for column in schema.features:
+        if isinstance(column, Category):
+            count = int(encoded[:, place + column.width - 1].sum())
+        else:
+            held = encoded[:, place]
+            count = int(((held == column.low) | (held == column.high)).sum())
+        if count:
+            found[column.name] = count
+        place += column.width
+    return found
+
+
 def _levels(block: Cells, column: Category, part: NDArray[np.float32]) -> None:
     """Set a one in the column of each row's level."""
     block = block.as_texts()

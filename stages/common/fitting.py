@@ -34,6 +34,9 @@ RARE = 3  # training rows from which on a level has a column of its own
 KNOTS = 100  # of quantile scaling
 # Numbers with a sign of currency or percent, or with marks between thousands.
 DECORATED = re.compile(r"[-+$€£\s]*\d+([,.'\s]\d{3})*([.,]\d+)?\s?[%$€£]?")
+# The same with a unit or a bound, such as 71.3 kg and <0.5; FEW of them may as well be levels.
+MEASURED = re.compile(rf"[<>≤≥~]?{DECORATED.pattern}([^\W\d_]|[/°²³]){{0,6}}")
+FEW = 20
 # An encoded number far outside what training rows have says "far out", not how far: the
 # network has learnt nothing there, and a huge input would drown all others.
 HELD: dict[Scale, tuple[float | None, float | None]] = {
@@ -108,6 +111,7 @@ class _Survey:
     values: int = 0
     numbers: int = 0
     decorated: int = 0
+    measured: int = 0
     dated: Counter[str] = field(default_factory=Counter)  # format of dates -> rows
     example: str = ""
 
@@ -132,10 +136,11 @@ class _Survey:
             )
         if formats:
             return formats[0]
-        if self.decorated >= MOSTLY * self.values:
+        measured = self.measured >= MOSTLY * self.values and len(self.counts) > FEW
+        if measured or self.decorated >= MOSTLY * self.values:
             raise UserError(
-                f"column '{name}': numbers with signs, such as '{self.example}'; write them as "
-                "1234.5, or name the column in preprocess.categorical"
+                f"column '{name}': numbers with signs or units, such as '{self.example}'; write "
+                "them as 1234.5, leave the column out, or name it in preprocess.categorical"
             )
         return "category"
 
@@ -153,6 +158,7 @@ def _survey(spool: Spool, name: str, train: Rows) -> _Survey:
         found.values += int(times.sum())
         found.numbers += int(times[~np.isnan(cells.parsed(texts))].sum())
         found.decorated += sum(int(times[at]) for at in there if DECORATED.fullmatch(texts[at]))
+        found.measured += sum(int(times[at]) for at in there if MEASURED.fullmatch(texts[at]))
         for form in dates.FORMATS:
             rows = sum(int(times[at]) for at in there if dates.fits(texts[at], form))
             found.dated.update({form: rows} if rows else {})

@@ -89,9 +89,15 @@ class Target(BaseModel):
 
 
 class Schema(BaseModel):
-    """What encodes a row and names a prediction."""
+    """What encodes a row and names a prediction.
+
+    csv: the table that it was fitted to; missing_values: cells that have no value, beside
+    those that never have one.
+    """
 
     model_config = Frozen
+    csv: str = ""
+    missing_values: list[str] = []
     task: Task
     missing: Missing
     scale: Scale

@@ -12,6 +12,7 @@ from typing import Any, BinaryIO, TextIO
 from stages.common.errors import UserError
 
 MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+ZIP = b"PK\3\4"  # how an archive begins, and so a workbook of Excel or LibreOffice
 PROBE = "1..2,\n"  # idna, punycode and undefined fail at it, piece by piece
 PIECE = 1_000_000  # characters
 NUL = "\0"  # which no text has
@@ -66,6 +67,9 @@ def _present(path: Path) -> Iterator[None]:
 
 def no_text(path: Path, encoding: str) -> UserError:
     """Return the error that names the first line of a file that is no text."""
+    with open(path, "rb") as content:
+        if content.read(len(ZIP)) == ZIP:
+            return UserError(f"{path}: a workbook or an archive; save its sheet as CSV in UTF-8")
     line = 1
     with (
         contextlib.suppress(UnicodeError),  # UTF-16 without a byte-order mark
