@@ -46,7 +46,8 @@ class Augmentation:
         for width, rate in zip(widths, rates.T, strict=True):
             uniform = self._draw("dropout", torch.rand, batch, width)
             p = rate[:, None, None]
-            masks.append((uniform >= p).float().mul_(1 / (1 - p)))
+            kept = torch.ge(uniform, p, out=uniform.new_empty(len(p), batch, width))  # 0.0 or 1.0
+            masks.append(kept.mul_(1 / (1 - p)))
         return masks
 
     def features(self, x: Tensor, mixing: tuple[Tensor, Tensor] | None) -> Tensor:

@@ -296,7 +296,9 @@ def step(
         augmentation.features(x, mixing), augmentation.masks(len(y), stack.widths[1:-1])
     )
     losses = objective.training_losses(task, outputs, y, mixing, class_weights)
-    gradients = torch.autograd.grad(losses.mean(dim=1).sum(), list(stack.parameters()))
+    (slope,) = torch.autograd.grad(losses, outputs, torch.full_like(losses, 1 / len(y)))
+    # one order in memory, hence one order of every sum, whatever the loss has made of it
+    gradients = torch.autograd.grad(outputs, optimizer.parameters, slope.contiguous())
     optimizer.step(gradients)
     return losses.detach()
 
