@@ -187,7 +187,7 @@ class Run:
         """Go on with the active members at the places `staying`, int64 (n,)."""
         self.active, self.stack = self.active[staying], self.stack.take(staying)
         self.optimizer.keep(self.stack, staying)
-        self.augmentation.recipe = self.optimizer.recipe
+        self.augmentation.follow(self.optimizer.recipe)
 
     def _measure(self, running: Tensor | None) -> list[Record]:
         """Return a record per active member; running: the losses of the epoch, float64 (K,)."""
@@ -295,10 +295,11 @@ def step(
     outputs = stack(
         augmentation.features(x, mixing), augmentation.masks(len(y), stack.widths[1:-1])
     )
+    outputs.register_hook(Tensor.contiguous)  # one order in memory, hence of every sum
     losses = objective.training_losses(task, outputs, y, mixing, class_weights)
-    (slope,) = torch.autograd.grad(losses, outputs, torch.full_like(losses, 1 / len(y)))
-    # one order in memory, hence one order of every sum, whatever the loss has made of it
-    gradients = torch.autograd.grad(outputs, optimizer.parameters, slope.contiguous())
+    gradients = torch.autograd.grad(
+        losses, optimizer.parameters, torch.full_like(losses, 1 / len(y))
+    )
     optimizer.step(gradients)
     return losses.detach()
 
