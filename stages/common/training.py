@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import astuple, dataclass, field
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -209,7 +209,7 @@ class Run:
 
 def _table(records: Sequence[Record]) -> Tensor:
     """Return records as float64 (n, 7), which holds their whole numbers exactly."""
-    return torch.tensor([astuple(record) for record in records], dtype=torch.float64)
+    return torch.tensor([list(vars(record).values()) for record in records], dtype=torch.float64)
 
 
 def _records(table: Tensor) -> list[Record]:
@@ -297,9 +297,7 @@ def step(
     )
     outputs.register_hook(Tensor.contiguous)  # one order in memory, hence of every sum
     losses = objective.training_losses(task, outputs, y, mixing, class_weights)
-    gradients = torch.autograd.grad(
-        losses, optimizer.parameters, torch.full_like(losses, 1 / len(y))
-    )
+    gradients = torch.autograd.grad(losses.sum() / len(y), optimizer.parameters)
     optimizer.step(gradients)
     return losses.detach()
 

@@ -45,7 +45,7 @@ SPACE = Space(
     },
 )
 NEVER = 10**6  # epochs without progress before a trial stops
-ROUNDS, STEPS = 7, 30  # the quickest of so many rounds of steps counts
+ROUNDS, STEPS = 60, 4  # the quickest of so many rounds of steps counts
 
 
 @functools.cache
@@ -148,12 +148,12 @@ def cost(count: str, epochs: str) -> dict[str, Any]:
 
 def equal(count: str, epochs: str, *stacks: str) -> dict[str, Any]:
     """Return the md5 of all trials' figures for each size of the stacks and number of workers."""
+    changes: dict[str, Any] = {"trials": int(count), "epochs": int(epochs)}
     sums = {}
     for stack in stacks:
         for workers in (1, peers.PROCESSES):
             with mock.patch.object(trials, "MOST", int(stack)):
-                changes = {"trials": int(count), "epochs": int(epochs), "workers": workers}
-                result, _ = found(*digits()[1:], **changes)
+                result, _ = found(*digits()[1:], workers=workers, **changes)
             told = [(trial.best, trial.status, _listed(trial.scores)) for trial in result]
             digest = hashlib.md5(repr(told).encode()).hexdigest()
             sums[f"stacks of {stack}, workers {workers}"] = digest
@@ -162,7 +162,7 @@ def equal(count: str, epochs: str, *stacks: str) -> dict[str, Any]:
 
 def _listed(scores: torch.Tensor | None) -> list[float]:
     assert scores is not None
-    return scores.tolist()  # type: ignore[no-any-return]
+    return scores.tolist()
 
 
 def honest(seeds: str, count: str, epochs: str) -> dict[str, Any]:
