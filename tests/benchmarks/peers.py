@@ -8,6 +8,7 @@ thread in each of two processes. What is timed begins after imports and the star
 from __future__ import annotations
 
 import json
+import logging
 import multiprocessing
 import os
 import sys
@@ -190,7 +191,7 @@ def ray(table: Table, points: Sequence[Point]) -> Work:
         num_cpus=PROCESSES,
         include_dashboard=False,
         log_to_driver=False,
-        logging_level="ERROR",
+        logging_level=logging.ERROR,
         _node_ip_address="127.0.0.1",
     )
     task = ray.remote(num_cpus=1)(train)
@@ -199,7 +200,7 @@ def ray(table: Table, points: Sequence[Point]) -> Work:
     ray.get([task.remote(brief, points[0]) for _ in range(2 * PROCESSES)])
 
     def work() -> list[float]:
-        return ray.get([task.remote(held, point) for point in points])  # type: ignore[no-any-return]
+        return ray.get([task.remote(held, point) for point in points])
 
     return work
 
