@@ -32,11 +32,12 @@ format: $(DEV)/installed  ## put the code into the one format
 	$(DEV)/bin/python -m ruff check --fix .
 
 .PHONY: bench
-bench: $(DEV)/installed  ## accuracy over 20 split seeds; time of pipeline, stack, promises; large tables
+bench: $(DEV)/installed  ## accuracy over 20 split seeds; time of pipeline, stack, promises; large tables; peers
 	$(DEV)/bin/python -m tests.benchmarks.accuracy
 	$(DEV)/bin/python -m tests.benchmarks.duration
 	$(DEV)/bin/python -m tests.benchmarks.arithmetic
 	$(DEV)/bin/python -m tests.benchmarks.preprocessing
+	$(DEV)/bin/python -m tests.benchmarks.search
 
 .PHONY: chaos
 chaos: $(DEV)/installed  ## kill the pipeline at 200 random instants; it must end with the same bytes

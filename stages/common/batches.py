@@ -32,21 +32,29 @@ class Augmentation:
     """Draws for one step after another, from streams of their own."""
 
     def __init__(self, recipe: Recipe) -> None:
-        self.recipe = recipe
+        self.follow(recipe)
         self.generators = {
             name: stream(name, recipe.seed) for name in ("dropout", "noise", "mixup")
         }
 
+    def follow(self, recipe: Recipe) -> None:
+        """Take up the strengths of a recipe; those of hidden layers as columns (K, 1, 1)."""
+        self.recipe = recipe
+        self.dropout = [rate[:, None, None] for rate in recipe.dropout.unbind(dim=1)]
+        self.scale = [1 / (1 - rate) for rate in self.dropout]
+        self.drops, self.disturbs, self.mixes = (
+            bool((strength > 0).any()) for strength in (recipe.dropout, recipe.noise, recipe.mixup)
+        )
+
     def masks(self, batch: int, widths: list[int]) -> list[Tensor] | None:
         """Return dropout factors (K, B, H) per hidden layer: 0, or 1/(1-p) for a unit kept."""
-        rates = self.recipe.dropout
-        if not bool((rates > 0).any()):
+        if not self.drops:
             return None
         masks = []
-        for width, rate in zip(widths, rates.T, strict=True):
+        for width, rate, scale in zip(widths, self.dropout, self.scale, strict=True):
             uniform = self._draw("dropout", torch.rand, batch, width)
-            p = rate[:, None, None]
-            masks.append((uniform >= p).float().mul_(1 / (1 - p)))
+            kept = uniform.new_empty(len(rate), batch, width)
+            masks.append(torch.ge(uniform, rate, out=kept).mul_(scale))  # of 0.0 and 1.0
         return masks
 
     def features(self, x: Tensor, mixing: tuple[Tensor, Tensor] | None) -> Tensor:
@@ -57,11 +65,9 @@ class Augmentation:
         if mixing is not None:
             partner, weight = mixing
             x = x + weight[..., None] * (x[partner] - x)
-        noise = self.recipe.noise
-        if bool((noise > 0).any()):
-            x = torch.addcmul(
-                x, noise[:, None, None], self._draw("noise", torch.randn, *x.shape[-2:])
-            )
+        if self.disturbs:
+            strength = self.recipe.noise[:, None, None]
+            x = torch.addcmul(x, strength, self._draw("noise", torch.randn, *x.shape[-2:]))
         return x
 
     def mixing(self, batch: int) -> tuple[Tensor, Tensor] | None:
@@ -70,9 +76,9 @@ class Augmentation:
         The weight is uniform between 0 and mixup / 2. With mixup 1 this is mixup (Zhang et
         al. 2018) with alpha 1, whose mixtures are the same seen from either row.
         """
-        mixup = self.recipe.mixup
-        if not bool((mixup > 0).any()):
+        if not self.mixes:
             return None
+        mixup = self.recipe.mixup
         partner = torch.randperm(batch, generator=self.generators["mixup"]).to(mixup.device)
         weight = self._draw("mixup", torch.rand, batch)
         return partner, mixup[:, None] * weight / 2

@@ -83,13 +83,10 @@ class Stack(nn.Module):
         self.negative_slope: Tensor
         self.register_buffer("negative_slope", negative_slope)
         self.depth = len(weights)
-        for index, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
-            self.add_module(f"layer{index}", StackedLinear(weight, bias))
-
-    @property
-    def layers(self) -> list[StackedLinear]:
-        """The layers from input to output; all but the last are hidden."""
-        return [self.get_submodule(f"layer{index}") for index in range(self.depth)]  # type: ignore[misc]
+        # from input to output; all but the last are hidden
+        self.layers = [StackedLinear(*pair) for pair in zip(weights, biases, strict=True)]
+        for index, layer in enumerate(self.layers):
+            self.add_module(f"layer{index}", layer)
 
     @property
     def widths(self) -> list[int]:

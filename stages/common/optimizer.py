@@ -23,19 +23,27 @@ class Optimizer:
     slots = 0  # tensors of state per parameter
 
     def __init__(self, stack: Stack, recipe: Recipe) -> None:
+        self._follow(stack, recipe)
+        self.state = [[torch.zeros_like(p) for p in self.parameters] for _ in range(self.slots)]
+
+    def _follow(self, stack: Stack, recipe: Recipe) -> None:
+        """Take up the parameters of a stack and, as columns (K, 1, 1), what moves them."""
         self.recipe = recipe
         self.parameters: list[Tensor] = list(stack.parameters())
-        self.state = [[torch.zeros_like(p) for p in self.parameters] for _ in range(self.slots)]
+        self.lr, self.momentum = _column(recipe.lr), _column(recipe.momentum)
+        self.weight_decay = _column(recipe.weight_decay)
+        layers = [_column(frozen) for frozen in recipe.frozen.unbind(dim=1)]
+        self.frozen = [frozen if bool(frozen.any()) else None for frozen in layers]
 
     @torch.no_grad()
     def step(self, gradients: Sequence[Tensor]) -> None:
         """Move every parameter (K, ., .) by its gradient of the same shape."""
         for index, (parameter, gradient) in enumerate(zip(self.parameters, gradients, strict=True)):
-            frozen = self.recipe.frozen[:, index // 2, None, None]
+            frozen = self.frozen[index // 2]
             decays = index % 2 == 0 or self.recipe.decay_bias
-            old = parameter.clone() if bool(frozen.any()) else None
+            old = None if frozen is None else parameter.clone()
             self._move(index, parameter, gradient, decays)
-            if old is not None:
+            if frozen is not None and old is not None:
                 parameter.copy_(torch.where(frozen, old, parameter))
 
     def _move(self, index: int, parameter: Tensor, gradient: Tensor, decays: bool) -> None:
@@ -43,8 +51,7 @@ class Optimizer:
 
     def keep(self, stack: Stack, members: Tensor) -> None:
         """Continue with the members at an index only; `stack` holds them, in this order."""
-        self.recipe = self.recipe.take(members)
-        self.parameters = list(stack.parameters())
+        self._follow(stack, self.recipe.take(members))
         self.state = [[tensor[members] for tensor in slot] for slot in self.state]
 
 
@@ -59,10 +66,10 @@ class SGD(Optimizer):
 
     def _move(self, index: int, parameter: Tensor, gradient: Tensor, decays: bool) -> None:
         buffer = self.state[0][index]
-        buffer.mul_(_column(self.recipe.momentum)).add_(gradient)
+        torch.addcmul(gradient, self.momentum, buffer, out=buffer)
         if decays:
-            buffer.addcmul_(_column(self.recipe.weight_decay), parameter)
-        parameter.addcmul_(_column(self.recipe.lr), buffer, value=-1)
+            buffer.addcmul_(self.weight_decay, parameter)
+        parameter.addcmul_(self.lr, buffer, value=-1)
 
 
 class AdamW(Optimizer):
@@ -87,9 +94,9 @@ class AdamW(Optimizer):
         super().step(gradients)
 
     def _move(self, index: int, parameter: Tensor, gradient: Tensor, decays: bool) -> None:
-        lr, beta1 = _column(self.recipe.lr), _column(self.recipe.momentum)
+        lr, beta1 = self.lr, self.momentum
         if decays:
-            parameter.mul_(1 - lr * _column(self.recipe.weight_decay))
+            parameter.mul_(1 - lr * self.weight_decay)
         first, second = self.state[0][index], self.state[1][index]
         first.mul_(beta1).add_((1 - beta1) * gradient)
         second.mul_(BETA2).add_((1 - BETA2) * gradient.square())

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import astuple, dataclass, field
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -188,7 +188,7 @@ class Run:
         """Go on with the active members at the places `staying`, int64 (n,)."""
         self.active, self.stack = self.active[staying], self.stack.take(staying)
         self.optimizer.keep(self.stack, staying)
-        self.augmentation.recipe = self.optimizer.recipe
+        self.augmentation.follow(self.optimizer.recipe)
 
     def _measure(self, running: Tensor | None) -> list[Record]:
         """Return a record per active member; running: the losses of the epoch, float64 (K,)."""
@@ -210,7 +210,7 @@ class Run:
 
 def _table(records: Sequence[Record]) -> Tensor:
     """Return records as float64 (n, 7), which holds their whole numbers exactly."""
-    return torch.tensor([astuple(record) for record in records], dtype=torch.float64)
+    return torch.tensor([list(vars(record).values()) for record in records], dtype=torch.float64)
 
 
 def _records(table: Tensor) -> list[Record]:
@@ -296,8 +296,9 @@ def step(
     outputs = stack(
         augmentation.features(x, mixing), augmentation.masks(len(y), stack.widths[1:-1])
     )
+    outputs.register_hook(Tensor.contiguous)  # one order in memory, hence of every sum
     losses = objective.training_losses(task, outputs, y, mixing, class_weights)
-    gradients = torch.autograd.grad(losses.mean(dim=1).sum(), list(stack.parameters()))
+    gradients = torch.autograd.grad(losses.sum() / len(y), optimizer.parameters)
     optimizer.step(gradients)
     return losses.detach()
 
