@@ -53,7 +53,7 @@ def report() -> None:
             print(f"{label:54}{found[key]:7.3f}{interval}")
     for prefix, table in (("", "the table"), ("second_", "the second table")):
         if count := found.get(f"{prefix}audit_findings"):
-            print(f"audit of {table}: {count} findings that bear on these figures, in {AUDIT}")
+            print(f"audit of {table}: {count} findings, in {AUDIT}")
 
 
 if __name__ == "__main__":

@@ -13,8 +13,6 @@ from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
 
-import torch
-
 from stages.common import space, trials
 from stages.common.errors import UserError
 from stages.common.partition import Partition
@@ -64,7 +62,7 @@ def ask(search: Search, model: Model, told: Sequence[Trial], count: int) -> list
     optuna = _optuna()
     axes = {(section, key): axis for section, key, axis in search.space.axes()}
     kinds = {name: _kind(optuna, axis) for name, axis in axes.items()}
-    seed = int(torch.randint(2**31, (), generator=stream("search", search.seed, len(told))))
+    seed = stream("search", search.seed, len(told)).initial_seed() % 2**31
     sampler = optuna.samplers.TPESampler(seed=seed, multivariate=True, constant_liar=True)
     study = optuna.create_study(sampler=sampler)
     ranked = sorted(range(len(told)), key=lambda at: (*told[at].rank, at))

@@ -41,6 +41,9 @@ def pool(work: Work, count: int) -> Iterator[Submit]:
     What `work` holds is shared with the processes, not copied: they are forked. With a count
     of 1 this process does the work itself, at once. UserError when a process is killed.
     """
+    import torch
+
+    torch.set_num_threads(1)  # other threads would not come along into a fork
     if count == 1:
         yield lambda *arguments: _here(work, arguments)
         return
@@ -102,10 +105,7 @@ def _ask(idle: Lines, arguments: tuple[Any, ...]) -> bytes:
 
 
 def _serve(line: Connection, work: Work, parent: int) -> None:
-    """Be a worker with one thread, which ends with its parent and leaves Ctrl-C to it."""
-    import torch
-
-    torch.set_num_threads(1)  # the parent's threads have not come along
+    """Be a worker, which ends with its parent and leaves Ctrl-C to it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
