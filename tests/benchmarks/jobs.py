@@ -175,7 +175,7 @@ def honest(seeds: str, count: str, epochs: str) -> dict[str, Any]:
         both = both[torch.randperm(len(both), generator=draw)]
         noisy = replace(rows, target=both[: len(rows)]), replace(val, target=both[len(rows) :])
         result, _ = found(*noisy, trials=int(count), epochs=int(epochs), seed=seed)
-        figures = ranking.figures(result, schema, seed)
+        figures = ranking.figures(result, [], schema, seed)
         raw.append(figures["search_max_val_accuracy"])
         corrected.append(figures["search_corrected_val_accuracy"])
         shares = (part.target.bincount(minlength=peers.CLASSES) / len(part) for part in noisy)
