@@ -10,6 +10,7 @@ import functools
 import hashlib
 import itertools
 import json
+import math
 import statistics
 import sys
 import tempfile
@@ -128,11 +129,14 @@ def rate(count: str) -> dict[str, Any]:
     return {"rate": int(count) * peers.EPOCHS / seconds, "best": accuracy(result)}
 
 
-def halving(count: str, share: str) -> dict[str, Any]:
-    """Return seconds and accuracy of a search, all trials to the end and with halving."""
-    found(*digits()[1:], trials=peers.PROCESSES)
-    full, full_seconds = found(*digits()[1:], trials=int(count))
-    climbed, seconds = found(*digits()[1:], trials=int(count), halving=int(share))
+def halving(count: str, share: str, rounds: str) -> dict[str, Any]:
+    """Return least seconds and accuracy of a search, all trials to the end and with halving."""
+    full_seconds = seconds = math.inf
+    for _ in range(int(rounds)):
+        full, taken = found(*digits()[1:], trials=int(count))
+        full_seconds = min(full_seconds, taken)
+        climbed, taken = found(*digits()[1:], trials=int(count), halving=int(share))
+        seconds = min(seconds, taken)
     return {
         "full_seconds": full_seconds,
         "full_best": accuracy(full),

@@ -68,6 +68,11 @@ def train(table: Table, point: Point) -> float:
     return best
 
 
+def brief(table: Table) -> Table:
+    """Return a batch of each part: a training on it imports what torch imports at first use."""
+    return {name: tensor[:BATCH] for name, tensor in table.items()}
+
+
 def pool() -> Any:
     """Return two processes; they are forked, so nothing is imported again."""
     return multiprocessing.get_context("fork").Pool(PROCESSES)
@@ -75,6 +80,7 @@ def pool() -> Any:
 
 def loop(table: Table, points: Sequence[Point]) -> Work:
     """Return the search as a plain loop, in two processes."""
+    train(brief(table), points[0])
 
     def work() -> list[float]:
         with pool() as processes:
@@ -91,6 +97,7 @@ def optuna(table: Table, points: Sequence[Point]) -> Work:
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
+    train(brief(table), points[0])
 
     def work() -> list[float]:
         study = optuna.create_study(
@@ -173,7 +180,7 @@ def train_skorch(table: Table, point: Point) -> float:
 
 def skorch(table: Table, points: Sequence[Point]) -> Work:
     """Return the search with skorch's classifier, in two processes."""
-    import skorch  # noqa: F401  the processes are forked and need it
+    train_skorch(brief(table), points[0])
 
     def work() -> list[float]:
         with pool() as processes:
@@ -196,8 +203,7 @@ def ray(table: Table, points: Sequence[Point]) -> Work:
     )
     task = ray.remote(num_cpus=1)(train)
     held = ray.put(table)
-    brief = ray.put({name: tensor[:BATCH] for name, tensor in table.items()})
-    ray.get([task.remote(brief, points[0]) for _ in range(2 * PROCESSES)])
+    ray.get([task.remote(brief(table), points[0]) for _ in range(2 * PROCESSES)])
 
     def work() -> list[float]:
         return ray.get([task.remote(held, point) for point in points])

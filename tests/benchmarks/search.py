@@ -110,7 +110,7 @@ def peers() -> float:
 def halving(loop: float) -> None:
     """Print the time of a search with halving beside that of the plain loop for all trials."""
     for mode in MODES:
-        found = ours("halving", HALVED, SHARE, mode=mode)
+        found = ours("halving", HALVED, SHARE, ROUNDS, mode=mode)
         times = HALVED * EPOCHS / loop / found["seconds"]
         lost = found["full_best"] - found["best"]
         print(
