@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests import keys
 from tests.conftest import ROOT
 from tests.project import commit, copy_project, dvc, override, run
 
@@ -176,7 +177,8 @@ def test_plots_and_experiments_are_shown(clone: Path, tmp_path: Path) -> None:
 
 def test_a_mistyped_setting_stops_before_anything_is_lost(fresh: Path) -> None:
     text = (fresh / "params.yaml").read_text()
-    (fresh / "params.yaml").write_text(text.replace("  momentum: 0.9\n", "  momentun: 0.9\n"))
+    wrong = keys.change(text, "train.momentum", "0.9", name="momentun")
+    (fresh / "params.yaml").write_text(wrong)
     printed = dvc(fresh, "repro", "train", status=255)
     assert "did you mean momentum?" in printed
     assert "Traceback" not in printed

@@ -19,6 +19,7 @@ from ruamel.yaml.error import YAMLError
 from stages import verify
 from stages.common.launch import guard
 from stages.verification.place import content
+from tests import keys
 from tests.imports import ROOT
 from tests.project import commit, dvc, run
 from tests.recorded import FIGURES, OUTPUTS, Project, flip, make
@@ -193,12 +194,13 @@ def test_a_bit_of_a_setting(project, check):
 
 @pytest.mark.parametrize("where", ["here", "in Git"])
 def test_a_changed_setting_is_shown_with_both_values(project, check, where):
-    change(Path("params.yaml"), "  lr: 0.02\n", "  lr: 0.03\n")
+    params = Path("params.yaml")
+    params.write_text(keys.change(params.read_text(), "train.lr", "0.03"))
     if where == "in Git":
         project.commit()
     verdict = "changed here" if where == "here" else "not same in Git"
     printed = expect(check, "params.yaml: train.lr ", verdict)
-    assert re.search(rf"params.yaml: train.lr +0.02 +0.03 +{verdict}\n", printed)
+    assert re.search(rf"params.yaml: train.lr +[0-9.]+ +0.03 +{verdict}\n", printed)
 
 
 def test_settings_that_cannot_be_read_are_one_row(check):
@@ -429,8 +431,9 @@ def pipeline(tmp_path) -> Path:
     graph = content(ROOT / "dvc.yaml")
     stages = {stage: graph["stages"][stage] for stage in ("preprocess", "train")}
     (folder / "dvc.yaml").write_text(json.dumps({"stages": stages}))
-    for old, new in (("  epochs: 60\n", "  epochs: 3\n"), ("  patience: 15\n", "  patience: 3\n")):
-        change(folder / "params.yaml", old, new)
+    params = folder / "params.yaml"
+    for key in ("train.epochs", "train.patience"):
+        params.write_text(keys.change(params.read_text(), key, "3"))
     run(folder, "git", "init", "--quiet")
     commit(folder)
     dvc(folder, "repro")
