@@ -32,7 +32,7 @@ format: $(DEV)/installed  ## put the code into the one format
 	$(DEV)/bin/python -m ruff check --fix .
 
 .PHONY: bench
-bench: $(DEV)/installed  ## accuracy over 20 split seeds; time of pipeline, stack, promises; large tables; peers
+bench: $(DEV)/installed  ## accuracy over 20 split seeds; time of pipeline and promises; large tables; the search and its peers
 	$(DEV)/bin/python -m tests.benchmarks.accuracy
 	$(DEV)/bin/python -m tests.benchmarks.duration
 	$(DEV)/bin/python -m tests.benchmarks.arithmetic
