@@ -65,8 +65,7 @@ def run(
 
     There are none when no trial has learnt anything.
     """
-    ranked = sorted(range(len(found)), key=lambda at: (*found[at].rank, at))
-    best = [at for at in ranked if found[at].learnt][:MOST]
+    best = [at for at in trials.ranked(found) if found[at].learnt][:MOST]
     if not best:
         return []
     points = [found[at].point for at in best for _ in range(STARTS)]

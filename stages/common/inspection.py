@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -35,10 +36,11 @@ class Inspector:
         """Keep what finds rows that are alike: hashes, target and part of a chunk of rows."""
         if self.policy != "off":
             hashes = duplicates.row_hashes(rows.features)
-            chosen = hashes % np.uint64(self._share()) == 0  # rows that are equal stay together
+            chosen = hashes % np.uint64(self._share) == 0  # rows that are equal stay together
             near = duplicates.near_hashes(rows.features[chosen])
             self._seen.append((hashes[chosen], near, rows.target[chosen], rows.part[chosen]))
 
+    @cached_property
     def _share(self) -> int:
         """Return of how many rows one is compared with others."""
         return -(-int((self.table.parts >= 0).sum()) // MOST_COMPARED)
@@ -50,7 +52,7 @@ class Inspector:
         marks = [np.concatenate(each) for each in zip(*self._seen, strict=True)]
         self._seen.clear()
         repeats = duplicates.findings(*marks)
-        if self._share() > 1:
+        if self._share > 1:
             part = f" (among {len(marks[0])} rows that were compared)"
             repeats = [replace(each, message=each.message + part) for each in repeats]
         self.findings = [*self._examine(), *repeats]

@@ -65,8 +65,7 @@ def ask(search: Search, model: Model, told: Sequence[Trial], count: int) -> list
     seed = stream("search", search.seed, len(told)).initial_seed() % 2**31
     sampler = optuna.samplers.TPESampler(seed=seed, multivariate=True, constant_liar=True)
     study = optuna.create_study(sampler=sampler)
-    ranked = sorted(range(len(told)), key=lambda at: (*told[at].rank, at))
-    places = {at: place for place, at in enumerate(ranked)}
+    places = {at: place for place, at in enumerate(trials.ranked(told))}
     for at, trial in enumerate(told):
         study.add_trial(
             optuna.trial.create_trial(

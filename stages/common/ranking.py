@@ -14,12 +14,12 @@ from stages.common import files, intervals, objective
 from stages.common.finalists import Finalist
 from stages.common.schema import Schema
 from stages.common.settings import Space
-from stages.common.trials import Trial
+from stages.common.trials import Trial, ranked
 
 
 def best(trials: Sequence[Trial]) -> int:
     """Return the trial that ranks first."""
-    return min(range(len(trials)), key=lambda at: (*trials[at].rank, at))
+    return ranked(trials)[0]
 
 
 def write_table(path: Path, trials: Sequence[Trial], space: Space) -> None:

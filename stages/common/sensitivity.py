@@ -12,7 +12,7 @@ from typing import Any
 
 from stages.common import files, ranking
 from stages.common.settings import Range, Space
-from stages.common.trials import Trial
+from stages.common.trials import Trial, ranked
 
 BANDS = 3  # of a range
 
@@ -43,8 +43,7 @@ def write_importance(path: Path, trials: Sequence[Trial], space: Space) -> None:
     setting (bands of a range): the share of the variance, less what chance explains; 0 at
     least. Places, not scores, as one trial that diverged would outweigh all others.
     """
-    order = sorted(range(len(trials)), key=lambda at: (*trials[at].rank, at))
-    place = {id(trials[at]): number for number, at in enumerate(order)}
+    place = {id(trials[at]): number for number, at in enumerate(ranked(trials))}
     rows: list[tuple[float, str, int]] = []
     for name, bands in _banded(trials, space):
         groups = [[float(place[id(trial)]) for trial in band] for band in bands]

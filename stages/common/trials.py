@@ -85,6 +85,11 @@ class Trial:
         return not self.learnt, score, loss
 
 
+def ranked(trials: Sequence[Trial]) -> list[int]:
+    """Return the places of trials, the best first; of equal ones the first."""
+    return sorted(range(len(trials)), key=lambda at: (*trials[at].rank, at))
+
+
 @dataclass(frozen=True)
 class Shared:
     """What all trials of a round have in common; first: the number of its first trial."""
@@ -229,9 +234,8 @@ class Ladder:
     def climb(self, at: int, rung: Rung) -> None:
         """Let the best trials train to a rung."""
         if at:
-            found = self.trials()
-            ranked = sorted(self.going, key=lambda trial: (*found[trial].rank, trial))
-            self.going = set(ranked[: rung.trials])
+            order = [trial for trial in ranked(self.trials()) if trial in self.going]
+            self.going = set(order[: rung.trials])
         for trial in self.going:
             self.rungs[trial] = at
         self.epoch = rung.epoch
