@@ -26,6 +26,7 @@ def search(settings: Settings, paths: Declared) -> None:
     )
     from stages.common.partition import Partition
     from stages.common.resume import Saves
+    from stages.common.trials import Common
 
     device = arithmetic.device(settings.device, settings.arithmetic)
     schema = checkpoint.read_schema(paths("schema.json"))["source"]
@@ -33,9 +34,9 @@ def search(settings: Settings, paths: Declared) -> None:
     val = Partition.load(paths("source/val.pt"), schema).to(device)
 
     chosen, saves = settings.search, Saves(paths, settings)
-    given = rows, val, settings.model, settings.train, chosen, saves
-    found = proposals.run(schema, *given)
-    best = finalists.run(schema, found, *given)
+    common = Common(schema, rows, val, settings.model, settings.train, chosen)
+    found = proposals.run(common, saves)
+    best = finalists.run(common, found, saves)
     ranking.write_table(paths("trials.csv"), found, chosen.space)
     finalists.write(paths("finalists.csv"), best)
     sensitivity.write_effects(paths("effects.csv"), found, chosen.space)

@@ -18,7 +18,7 @@ from unittest import mock
 import ray
 import torch
 
-from stages.common import dataset, files, outputs, trials
+from stages.common import dataset, files, grouping, outputs
 from stages.common.graph import Declared
 from tests.example import NEW, SECOND, TABLE, Example, table
 
@@ -139,14 +139,14 @@ def lost_cluster() -> Iterator[None]:
 @contextmanager
 def killed_worker() -> Iterator[None]:
     """a worker process is killed"""
-    here, advance = os.getpid(), trials.advance
+    here, advance = os.getpid(), grouping.advance
 
     def die(*given):
         if os.getpid() != here:
             os.kill(os.getpid(), signal.SIGKILL)
         return advance(*given)
 
-    with mock.patch.object(trials, "advance", die):
+    with mock.patch.object(grouping, "advance", die):
         yield
 
 

@@ -17,10 +17,11 @@ import psutil
 import torch
 from ray.cluster_utils import Cluster
 
-from stages.common import params, space, trials
+from stages.common import params, race, space
 from stages.common.partition import Partition
 from stages.common.schema import Category, Numeric, Schema, Target
 from stages.common.settings import Search
+from stages.common.trials import Common
 from tests.imports import ROOT
 
 ROWS, FEATURES, CLASSES = 300, 6, 3
@@ -66,7 +67,8 @@ def result(search: Search) -> str:
     """Return the md5 of all that a search finds."""
     settings = params.load(ROOT / "params.yaml")
     points = space.draw(search, settings.model)
-    found = trials.run(schema(), points, blobs(0), blobs(1), settings.model, settings.train, search)
+    common = Common(schema(), blobs(0), blobs(1), settings.model, settings.train, search)
+    found = race.run(common, points)
     told = [
         (trial.best, trial.status, trial.rung, trial.scores.tolist())
         for trial in found

@@ -19,11 +19,11 @@ SEARCH = ("metrics/trials.csv", "metrics/search.json", "metrics/plots/effects.cs
 KILLED = """
 import os, signal, sys
 import stages
-from stages.common import resume, trials
+from stages.common import grouping, resume
 from stages.common.launch import launch
 from stages.search import search
 
-resume.SHARE, trials.LEG = float("inf"), 0.0  # a state after each epoch of each stack
+resume.SHARE, grouping.LEG = float("inf"), 0.0  # a state after each epoch of each stack
 left = {}
 
 def hook(event, arguments):
@@ -72,7 +72,7 @@ def test_a_search_on_two_processes_goes_on_where_it_was_killed(tmp_path: Path) -
         assert ("goes on where it was" in printed) == (begun > 0)
         assert not any((tmp_path / name).exists() for name in SEARCH)
         begun = len(list((tmp_path / "data/resume/search").glob("*.pt")))
-    assert begun == 2
+    assert begun > 2, "a rung above the first has begun"
     printed = run(tmp_path, "python", "-m", "stages.search")
     assert "data/resume/search: goes on where it was, with 2 of 2 stacks\n" in printed
     assert [(tmp_path / name).read_bytes() for name in SEARCH] == expected

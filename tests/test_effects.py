@@ -19,10 +19,10 @@ from stages.common import (
     initialize,
     params,
     proposals,
+    race,
     space,
     training,
     transfer,
-    trials,
 )
 from stages.common.checkpoint import Checkpoint
 from stages.common.errors import UserError
@@ -30,6 +30,7 @@ from stages.common.network import Stack, check_budget, count_parameters
 from stages.common.partition import Partition
 from stages.common.schema import Numeric, Schema, Target
 from stages.common.settings import Evaluate, Finetune, Model, Search, Section, Train
+from stages.common.trials import Common, Trial
 from tests.imports import ROOT
 
 MODEL = {
@@ -487,18 +488,18 @@ def test_search_epochs_is_how_long_a_trial_may_train(settings, blobs):
         search = search_of(epochs=epochs)
         point = {("train", "lr"): 0.01}
         rows = blobs(60), blobs(40, seed=1)
-        (trial,) = trials.run(schema_of(), [point], *rows, model, chosen, search)
+        (trial,) = race.run(Common(schema_of(), *rows, model, chosen, search), [point])
         best.append(trial.best)
     assert [record.epoch for record in best] == [1, 12]
     assert best[1].val_loss < best[0].val_loss
 
 
-def searched(settings, blobs, points, **changes) -> list[trials.Trial]:
+def searched(settings, blobs, points, **changes) -> list[Trial]:
     """Return the trials of a small search; changes: of its settings."""
     model = settings.model.model_copy(update=MODEL)
     chosen = settings.train.model_copy(update=TRAIN)
     rows = blobs(60), blobs(40, seed=1)
-    return trials.run(schema_of(), points, *rows, model, chosen, search_of(**changes))
+    return race.run(Common(schema_of(), *rows, model, chosen, search_of(**changes)), points)
 
 
 def test_search_halving_lets_a_smaller_share_of_the_trials_train_to_the_end(settings, blobs):
@@ -553,7 +554,10 @@ def test_search_seed_draws_other_points_and_other_weights(settings, blobs):
         )
         rows = blobs(60), blobs(40, seed=1)
         found.append(
-            (points_of(search), trials.run(schema_of(), [{}], *rows, *sections, search)[0].best)
+            (
+                points_of(search),
+                race.run(Common(schema_of(), *rows, *sections, search), [{}])[0].best,
+            )
         )
     assert found[0] == found[1]
     assert found[0][0] != found[2][0]
@@ -593,7 +597,7 @@ def test_search_method_tpe_tries_more_where_trials_were_better(settings):
     shares = []
     for sign in (1, -1):
         told = [
-            trials.Trial(point, 1, training.Record(1, at, 0, 0, 0, 0, sign * point["train", "lr"]))
+            Trial(point, 1, training.Record(1, at, 0, 0, 0, 0, sign * point["train", "lr"]))
             for at, point in enumerate(points)
         ]
         asked = proposals.ask(search, settings.model, told, 16)

@@ -7,8 +7,10 @@ import statistics
 
 import pytest
 
-from stages.common import finalists, trials
-from tests.test_trials import MODEL, TRAIN, schema_of
+from stages.common import finalists
+from stages.common import race as racing
+from stages.common.trials import Common
+from tests.test_race import MODEL, TRAIN, schema_of
 
 RATES = (0.001, 0.01, 0.03, 0.05, 0.1, 0.2)
 WILD = {"activation": "identity", "hidden": [8, 8, 8]}
@@ -21,15 +23,16 @@ def race(settings, blobs):
     def build(*rates: float, momentum: float = 0.9, **model):
         points = [{("train", "lr"): rate, ("train", "momentum"): momentum} for rate in rates]
         search = settings.search.model_copy(update={"epochs": 10, "halving": 1, "workers": 1})
-        given = (
+        common = Common(
+            schema_of(3),
             blobs(60, spread=2.0),
             blobs(40, seed=1, spread=2.0),
             settings.model.model_copy(update=MODEL | model),
             settings.train.model_copy(update=TRAIN),
             search,
         )
-        found = trials.run(schema_of(3), points, *given)
-        return found, finalists.run(schema_of(3), found, *given)
+        found = racing.run(common, points)
+        return found, finalists.run(common, found)
 
     return build
 

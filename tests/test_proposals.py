@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from stages import preprocess, search
-from stages.common import checkpoint, launch, params, proposals, space, trials
+from stages.common import checkpoint, grouping, launch, params, proposals, race, space
 from stages.common.errors import UserError
 from stages.common.graph import Declared
 from stages.common.partition import Partition
@@ -24,7 +24,7 @@ from stages.common.resume import Saves
 from stages.common.settings import Search
 from stages.common.space import Point
 from stages.common.training import Record
-from stages.common.trials import Trial
+from stages.common.trials import Common, Trial
 from tests.imports import ROOT
 
 ANY: Any = None
@@ -172,9 +172,9 @@ def test_without_optuna_a_line_says_how_to_get_it_before_any_trial(
     settings, searching, monkeypatch
 ):
     monkeypatch.setitem(sys.modules, "optuna", None)
-    monkeypatch.setattr(trials, "run", lambda *given: pytest.fail("trains"))
+    monkeypatch.setattr(race, "run", lambda *given: pytest.fail("trains"))
     with pytest.raises(UserError) as caught:
-        proposals.run(ANY, ANY, ANY, settings.model, settings.train, searching())
+        proposals.run(Common(ANY, ANY, ANY, settings.model, settings.train, searching()))
     assert str(caught.value) == (
         "search.method is tpe, but Optuna is not installed; run: python -m pip install "
         "'.[optuna]', or set search.method to sobol"
@@ -190,13 +190,13 @@ def test_rounds_are_trained_one_after_another(
 ):
     calls = []
 
-    def train(schema, points, *given) -> list[Trial]:
+    def train(common, points, *given) -> list[Trial]:
         calls.append((given[-1], points))
         return told(points, lambda point: -away(point))
 
-    monkeypatch.setattr(trials, "run", train)
+    monkeypatch.setattr(race, "run", train)
     chosen = searching(method=method, trials=count)
-    found = proposals.run(ANY, ANY, ANY, settings.model, settings.train, chosen)
+    found = proposals.run(Common(ANY, ANY, ANY, settings.model, settings.train, chosen))
     assert [len(points) for _, points in calls] == sizes
     assert [first for first, _ in calls] == [sum(sizes[:at]) for at in range(len(sizes))]
     assert [trial.point for trial in found] == [point for _, points in calls for point in points]
@@ -272,7 +272,7 @@ def test_a_search_that_is_killed_between_rounds_goes_on_there(
     round_of, project, searched, monkeypatch
 ):
     expected = searched()
-    real, advance = trials.run, trials.advance
+    real, advance = race.run, grouping.advance
     trained = []
 
     def stop(*given, **named) -> list[Trial]:
@@ -280,17 +280,17 @@ def test_a_search_that_is_killed_between_rounds_goes_on_there(
             raise KeyboardInterrupt
         return real(*given, **named)
 
-    def noted(shared, *given) -> bytes:
-        trained.append(shared.first)
-        return advance(shared, *given)
+    def noted(common, group, *given) -> bytes:
+        trained.extend(group.trials)
+        return advance(common, group, *given)
 
-    monkeypatch.setattr(trials, "advance", noted)
+    monkeypatch.setattr(grouping, "advance", noted)
     monkeypatch.setattr(Saves, "due", lambda saves: True)
     with monkeypatch.context() as patch:
-        patch.setattr(trials, "run", stop)
+        patch.setattr(race, "run", stop)
         with pytest.raises(KeyboardInterrupt):
             searched()
-    assert set(trained) == set(range(0, round_of, 16))
+    assert set(trained) == set(range(round_of))
     trained.clear()
     assert searched() == expected
     assert min(trained) == round_of
@@ -299,7 +299,7 @@ def test_a_search_that_is_killed_between_rounds_goes_on_there(
 def test_a_state_is_of_use_to_the_same_points_only(project, searched, monkeypatch):
     """As on another machine, which proposes others: rounds that differ are trained anew."""
     expected = searched()
-    real, ask = trials.run, proposals.ask
+    real, ask = race.run, proposals.ask
 
     def stop(*given) -> list[Trial]:
         if given[-1] == 32:
@@ -311,7 +311,7 @@ def test_a_state_is_of_use_to_the_same_points_only(project, searched, monkeypatc
 
     monkeypatch.setattr(Saves, "due", lambda saves: True)
     with monkeypatch.context() as patch:
-        patch.setattr(trials, "run", stop)
+        patch.setattr(race, "run", stop)
         patch.setattr(proposals, "ask", elsewhere)
         with pytest.raises(KeyboardInterrupt):
             searched()
@@ -324,9 +324,10 @@ def test_each_trial_of_a_later_round_has_starting_weights_of_its_own(project):
     paths = Declared.read("search")
     schema = checkpoint.read_schema(paths("schema.json"))["source"]
     rows, val = (Partition.load(paths(f"source/{part}.pt"), schema) for part in ("train", "val"))
-    sections = chosen.model, chosen.train, chosen.search.model_copy(update={"halving": 1})
+    plain = chosen.search.model_copy(update={"halving": 1})
+    common = Common(schema, rows, val, chosen.model, chosen.train, plain)
     point = {LR: 0.01}
-    whole = trials.run(schema, [point] * 4, rows, val, *sections)
-    later = trials.run(schema, [point] * 2, rows, val, *sections, None, 2)
+    whole = race.run(common, [point] * 4)
+    later = race.run(common, [point] * 2, first=2)
     assert [trial.best for trial in later] == [trial.best for trial in whole[2:]]
     assert len({trial.best.val_loss for trial in whole}) == 4

@@ -215,37 +215,6 @@ def test_a_training_killed_after_any_epoch_ends_with_the_same_bytes(make_recipe,
         assert same(again.fitted, whole), killed
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
-def test_a_thrifty_training_killed_at_any_moment_drops_the_same_members(
-    make_recipe, blobs, optimizer
-):
-    """Members are dropped after epoch 3, all of them after epoch 6."""
-    train, val = blobs(30, spread=3.0), blobs(40, seed=1, spread=3.0)
-    recipe = make_recipe(4, 2, optimizer=optimizer, epochs=9, dropout=[0.0, 0.5, 0.0, 0.0])
-    keys = [(0, member) for member in range(4)]
-    stack = initialize.stack([6, 8, 3], "tanh", keys, ["default"] * 4, [(0, 1)] * 4, [0.1] * 4)
-    begin = partial(Run, "classification", stack, recipe, train, val, thorough=False)
-    drops = {3: [0, 1], 6: [0, 1, 2, 3]}
-
-    def climb(run: Run, last: int) -> Run:
-        while run.epoch < last and run.goes_on():
-            run.drop(drops.get(run.epoch, []))
-            if run.goes_on():
-                run.advance()
-        return run
-
-    whole = climb(begin(), 9)
-    ends = {record.member: record.epoch for record in whole.fitted.history}
-    assert ends == {0: 3, 1: 3, 2: 6, 3: 6}
-    for killed in range(7):
-        run = climb(begin(), killed)
-        for dropped_before in (False, True):
-            if dropped_before:
-                run.drop(drops.get(killed, []))
-            state = torch.load(io.BytesIO(files.tensor_bytes(run.state())), weights_only=True)
-            assert same(climb(begin(saved=state), 9).fitted, whole.fitted), killed
-
-
 def test_fit_goes_on_from_its_slot_and_says_so(folder, make_recipe, blobs, capsys):
     train, val = blobs(30), blobs(20, seed=1)
     stack = initialize.stack([6, 5, 3], "relu", [(0, 0)], ["default"], [(0, 1)], [0.1])

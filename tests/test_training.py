@@ -361,37 +361,6 @@ def test_a_starting_loss_that_is_not_finite_is_divergence(make_recipe, blobs):
     assert of(fitted, 1)[-1].epoch == 1
 
 
-def test_a_member_that_is_dropped_stays_at_its_best_epoch_and_leaves_the_others_alone(
-    make_recipe, blobs
-):
-    train, val = blobs(20, spread=3.0), blobs(60, seed=1, spread=3.0)
-    recipe = make_recipe(4, 2, lr=[0.3, 0.1, 0.03, 0.0], epochs=8, patience=3, dropout=0.2)
-    stack = build([6, 16, 3], 4)
-    whole = training.fit("classification", stack, recipe, train, val)
-    short = training.fit("classification", stack, replace(recipe, epochs=4), train, val)
-    run = training.Run("classification", stack, recipe, train, val)
-    while run.goes_on():
-        if run.epoch == 4:
-            run.drop({1, 2, 3})  # the last one has stopped before
-        run.advance()
-    assert of(whole, 3)[-1].epoch == 3
-    for member, expected in enumerate((whole, short, short, whole)):
-        assert story(run.fitted, member) == story(expected, member)
-    assert story(short, 1) != story(whole, 1)
-
-
-@pytest.mark.parametrize("members", [[], [2], [0, 1, 2], [5]])
-def test_a_training_goes_on_as_long_as_a_member_is_left(make_recipe, blobs, members):
-    given = build([6, 8, 3], 3), make_recipe(3, 2, optimizer="adamw"), blobs(20), blobs(20, seed=1)
-    run = training.Run("classification", *given)
-    run.advance()
-    run.drop(members)
-    left = {0, 1, 2} - set(members)
-    assert set(run.active.tolist()) == left
-    assert run.goes_on() == bool(left)
-    assert [record.epoch for record in run.fitted.best] == [1] * 3
-
-
 def test_a_thrifty_training_has_the_same_weights_and_validation_figures(make_recipe, blobs):
     train, val = blobs(30, spread=3.0), blobs(60, seed=1, spread=3.0)
     recipe = make_recipe(3, 2, lr=[0.3, 0.03, 0.0], epochs=6, patience=2, noise=0.2)
@@ -410,53 +379,50 @@ def test_a_thrifty_training_has_the_same_weights_and_validation_figures(make_rec
 
 
 @pytest.mark.parametrize("thorough", [True, False])
-def test_the_standing_at_an_epoch_is_that_of_the_training_at_this_epoch(
-    make_recipe, blobs, thorough
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_members_of_several_trainings_go_on_together_as_they_would_alone(
+    make_recipe, blobs, optimizer, thorough
 ):
-    """One member diverges at once, one late, one stops; a state of any later epoch tells."""
+    """Each draws from other streams, so one training has moved some that another has not."""
     train, val = blobs(24, spread=3.0), blobs(60, seed=1, spread=3.0)
-    recipe = make_recipe(
-        5,
-        2,
-        lr=[0.05, 1e6, 0.0, 0.6, 0.02],
-        momentum=[0.9, 0.9, 0.9, 0.999, 0.0],
-        epochs=12,
-        patience=11,
-    )
-    run = training.Run(
-        "classification", build([6, 16, 3], 5, "relu"), recipe, train, val, thorough=thorough
-    )
-    seen = [(list(run.fitted.best), list(run.fitted.diverged))]
-    while run.goes_on():
-        run.advance()
-        if run.epoch == 8:
-            run.drop([4])
-        seen.append((list(run.fitted.best), list(run.fitted.diverged)))
-        state = run.state()
-        for epoch, (best, diverged) in enumerate(seen):
-            found = training.standing(state, epoch)
-            assert (repr(found[0]), found[1]) == (repr(best), diverged), (run.epoch, epoch)
-    assert len(seen) == 13
-    ends = [of(run.fitted, member)[-1].epoch for member in range(5)]
-    assert run.fitted.diverged == [False, True, False, True, False]
-    assert ends[1] == 1
-    assert 2 < ends[3] < 12
-    assert ends[2] == 11
-    assert ends[4] == 8
+    settings: dict[str, list[float]] = {
+        "lr": [0.05, 0.02, 0.1, 1e6, 0.03, 0.01],
+        "momentum": [0.9, 0.0, 0.5, 0.9, 0.8, 0.9],
+        "dropout": [0.0, 0.3, 0.0, 0.0, 0.0, 0.5],
+        "noise": [0.0, 0.0, 0.5, 0.0, 0.1, 0.0],
+        "mixup": [0.0, 0.0, 0.0, 0.0, 0.5, 1.0],
+    }
+    stack = build([6, 16, 3], 6)
 
+    def begin(members: list[int], saved: Any = None) -> training.Run:
+        chosen = {name: [values[at] for at in members] for name, values in settings.items()}
+        recipe = make_recipe(len(members), 2, optimizer=optimizer, epochs=9, **chosen)
+        given = stack.take(torch.tensor(members)), recipe, train, val
+        return training.Run("classification", *given, thorough=thorough, saved=saved)
 
-def test_the_epoch_in_which_a_member_diverged_is_never_its_best():
-    """Its validation loss may be the lowest: it is the training loss that was too high."""
-    losses = [(1.0, 2.0), (0.5, 1.0), (99.0, 0.1)]
-    records = [Record(epoch, 0, *pair, 0.5, pair[1], 0.5) for epoch, pair in enumerate(losses)]
-    state = {"history": training._table(records), "diverged": [True]}
-    standings = [training.standing(state, epoch) for epoch in (0, 1, 2, 9)]
-    assert [(best[0].epoch, gone) for best, gone in standings] == [
-        (0, [False]),
-        (1, [False]),
-        (1, [True]),
-        (1, [True]),
-    ]
+    def to(run: training.Run, epoch: int) -> training.Run:
+        while run.epoch < epoch and run.goes_on():
+            run.advance()
+        return run
+
+    whole = to(begin(list(range(6))), 9)
+    parts = {members: to(begin(list(members)), 4).state() for members in ((0, 3), (1, 2), (4, 5))}
+    assert parts[0, 3]["active"].tolist() == [0], "one has diverged"
+    for members in ([0, 1, 2, 4, 5], [5, 0], [4, 2, 1], [0]):
+        sources = [
+            (state, given.index(member))
+            for member in members
+            for given, state in parts.items()
+            if member in given
+        ]
+        begun = begin(members)
+        joined = to(begin(members, training.gathered(begun.recipe, sources)), 9)
+        for place, member in enumerate(members):
+            found, expected = (
+                (weights(run.fitted.stack, at), repr(replace(run.fitted.best[at], member=0)))
+                for run, at in ((joined, place), (whole, member))
+            )
+            assert found == expected, (members, member)
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])

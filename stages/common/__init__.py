@@ -59,7 +59,9 @@ progress     one line on a terminal that says how far a long run is
 halving      which trials of a search go on, and how far
 workers      processes that work side by side
 cluster      the processes of a Ray cluster
-trials       the trials of a search, trained in stacks of one shape
+trials       a trial of a search, the order of trials, what they share
+grouping     trials in groups that train as one stack each
+race         the trials trained rung by rung
 proposals    points that a model of the trials so far proposes
 finalists    the best trials once more, each from several starting weights
 ranking      the trials compared: the order, the table, the figures

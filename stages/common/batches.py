@@ -28,14 +28,21 @@ def shuffled(rows: int, generator: torch.Generator) -> Tensor:
     return order
 
 
+def users(recipe: Recipe) -> dict[str, Tensor]:
+    """Return which members draw from each stream of a training step, bool (K,) by its name."""
+    return {
+        "dropout": (recipe.dropout > 0).sum(dim=1) > 0,
+        "noise": recipe.noise > 0,
+        "mixup": recipe.mixup > 0,
+    }
+
+
 class Augmentation:
     """Draws for one step after another, from streams of their own."""
 
     def __init__(self, recipe: Recipe) -> None:
         self.follow(recipe)
-        self.generators = {
-            name: stream(name, recipe.seed) for name in ("dropout", "noise", "mixup")
-        }
+        self.generators = {name: stream(name, recipe.seed) for name in users(recipe)}
 
     def follow(self, recipe: Recipe) -> None:
         """Take up the strengths of a recipe; those of hidden layers as columns (K, 1, 1)."""
@@ -43,7 +50,7 @@ class Augmentation:
         self.dropout = [rate[:, None, None] for rate in recipe.dropout.unbind(dim=1)]
         self.scale = [1 / (1 - rate) for rate in self.dropout]
         self.drops, self.disturbs, self.mixes = (
-            bool((strength > 0).any()) for strength in (recipe.dropout, recipe.noise, recipe.mixup)
+            bool(uses.any()) for uses in users(recipe).values()
         )
 
     def masks(self, batch: int, widths: list[int]) -> list[Tensor] | None:

@@ -8,15 +8,12 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from stages.common import files, trials
-from stages.common.partition import Partition
+from stages.common import files, race
 from stages.common.resume import Saves
-from stages.common.schema import Schema
-from stages.common.settings import Model, Search, Train
-from stages.common.trials import Trial
+from stages.common.trials import Common, Trial, ranked
 
 MOST = 4  # finalists
 STARTS = 4  # of each
@@ -51,27 +48,17 @@ class Finalist:
         return statistics.fmean(start.best.val_loss for start in self.starts)
 
 
-def run(
-    schema: Schema,
-    found: Sequence[Trial],
-    rows: Partition,
-    val: Partition,
-    model: Model,
-    train: Train,
-    search: Search,
-    saves: Saves | None = None,
-) -> list[Finalist]:
+def run(common: Common, found: Sequence[Trial], saves: Saves | None = None) -> list[Finalist]:
     """Train the best trials again, all to the last epoch; return them, the best mean first.
 
     There are none when no trial has learnt anything.
     """
-    best = [at for at in trials.ranked(found) if found[at].learnt][:MOST]
+    best = [at for at in ranked(found) if found[at].learnt][:MOST]
     if not best:
         return []
     points = [found[at].point for at in best for _ in range(STARTS)]
-    whole = search.model_copy(update={"halving": 1})
-    first = len(found)
-    again = trials.run(schema, points, rows, val, model, train, whole, saves, first=first)
+    whole = replace(common, search=common.search.model_copy(update={"halving": 1}))
+    again = race.run(whole, points, saves, first=len(found))
     finalists = [
         Finalist(at, again[place * STARTS : (place + 1) * STARTS]) for place, at in enumerate(best)
     ]

@@ -13,33 +13,24 @@ from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
 
-from stages.common import space, trials
+from stages.common import race, space, trials
 from stages.common.errors import UserError
-from stages.common.partition import Partition
 from stages.common.resume import Saves
-from stages.common.schema import Schema
-from stages.common.settings import Model, Range, Search, Train
+from stages.common.settings import Model, Range, Search
 from stages.common.space import Point
 from stages.common.streams import stream
-from stages.common.trials import Trial
+from stages.common.trials import Common, Trial
 
 ROUND = 16  # trials: enough to train in stacks, few enough to learn from often
 
 
-def run(
-    schema: Schema,
-    rows: Partition,
-    val: Partition,
-    model: Model,
-    train: Train,
-    search: Search,
-    saves: Saves | None = None,
-) -> list[Trial]:
+def run(common: Common, saves: Saves | None = None) -> list[Trial]:
     """Train the trials of a search and return them in order.
 
     Their points are drawn beforehand. With the method tpe only those of the first round are;
     each later round is asked of a model of all trials before it. Halving is within a round.
     """
+    search, model = common.search, common.model
     points = space.draw(search, model)
     size = len(points)
     if search.method == "tpe":
@@ -49,7 +40,7 @@ def run(
     while len(found) < len(points):
         count = min(size, len(points) - len(found))
         asked = ask(search, model, found, count) if found else points[:count]
-        found += trials.run(schema, asked, rows, val, model, train, search, saves, len(found))
+        found += race.run(common, asked, saves, len(found))
     return found
 
 

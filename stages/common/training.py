@@ -8,7 +8,7 @@ its stacks so.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -142,13 +142,6 @@ class Run:
         if len(staying) < len(self.active):
             self._keep(torch.tensor(staying, dtype=torch.int64))
 
-    def drop(self, members: Collection[int]) -> None:
-        """Let members stop here; each stays at its best epoch so far."""
-        active = self.active.tolist()
-        staying = [place for place, member in enumerate(active) if member not in members]
-        if len(staying) < len(active):
-            self._keep(torch.tensor(staying, dtype=torch.int64))
-
     def state(self) -> State:
         """Return all that is needed to go on from here, as tensors and numbers."""
         fitted = self.fitted
@@ -178,7 +171,7 @@ class Run:
                 tensor.copy_(value)
         for generator, position in zip(self._generators(), state["streams"], strict=True):
             generator.set_state(position)
-        best, history = _records(state["best"]), _records(state["history"])
+        best, history = records(state["best"]), records(state["history"])
         self.fitted = Fitted(kept, best, state["diverged"], history, state["observed"])
 
     def _generators(self) -> list[torch.Generator]:
@@ -213,26 +206,48 @@ def _table(records: Sequence[Record]) -> Tensor:
     return torch.tensor([list(vars(record).values()) for record in records], dtype=torch.float64)
 
 
-def _records(table: Tensor) -> list[Record]:
+def records(table: Tensor) -> list[Record]:
+    """Return what `_table` was made of."""
     return [Record(int(epoch), int(member), *row) for epoch, member, *row in table.tolist()]
 
 
-def standing(state: State, epoch: int) -> tuple[list[Record], list[bool]]:
-    """Return each member's best record up to an epoch, and who had diverged by then.
+def gathered(recipe: Recipe, members: Sequence[tuple[State, int]]) -> State:
+    """Return the state of a training of members that come from other ones at the same epoch.
 
-    The state may be of a later epoch.
+    recipe: of these members; each of them is given by the state that it comes from and its
+    number there, where it is still training.
     """
-    history = _records(state["history"])
-    end = {record.member: record.epoch for record in history}
-    diverged = [gone and end[member] <= epoch for member, gone in enumerate(state["diverged"])]
-    best: dict[int, Record] = {}
-    for record in history:
-        member = record.member
-        fatal = state["diverged"][member] and record.epoch == end[member]
-        if record.epoch <= epoch and not fatal:
-            held = best.setdefault(member, record)
-            best[member] = record if record.val_loss < held.val_loss else held
-    return [best[member] for member in range(len(diverged))], diverged
+    states = [state for state, _ in members]
+    places = [state["active"].tolist().index(member) for state, member in members]
+    kept = [member for _, member in members]
+
+    # a stream that a member does not draw from may stand anywhere in its state
+    drawing = [0, *(int(uses.int().argmax()) for uses in batches.users(recipe).values())]
+
+    def rows(tensors: Sequence[Sequence[Tensor]], at: Sequence[int]) -> list[Tensor]:
+        pairs = (zip(same, at, strict=True) for same in zip(*tensors, strict=True))
+        return [torch.stack([tensor[row] for tensor, row in each]) for each in pairs]
+
+    def table(name: str) -> Tensor:
+        (found,) = rows([[state[name]] for state in states], kept)
+        found[:, 1] = torch.arange(len(members))  # records have the member there
+        return found
+
+    return {
+        "epoch": states[0]["epoch"],
+        "active": torch.arange(len(members)),
+        "weights": rows([state["weights"] for state in states], places),
+        "optimizer": [
+            rows(slot, places)
+            for slot in zip(*(state["optimizer"] for state in states), strict=True)
+        ],
+        "streams": [states[member]["streams"][at] for at, member in enumerate(drawing)],
+        "kept": rows([state["kept"] for state in states], kept),
+        "best": table("best"),
+        "diverged": [False] * len(members),
+        "history": table("history"),  # its first records, of epoch 0, one per member
+        "observed": [],
+    }
 
 
 def _note(

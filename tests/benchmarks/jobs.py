@@ -25,7 +25,17 @@ import stages  # noqa: F401  isort: skip
 import numpy as np
 import torch
 
-from stages.common import dataset, initialize, objective, params, ranking, space, training, trials
+from stages.common import (
+    dataset,
+    grouping,
+    initialize,
+    objective,
+    params,
+    race,
+    ranking,
+    space,
+    training,
+)
 from stages.common.batches import Augmentation
 from stages.common.optimizer import OPTIMIZERS
 from stages.common.partition import Partition
@@ -33,7 +43,7 @@ from stages.common.recipe import Recipe
 from stages.common.schema import Schema
 from stages.common.settings import Range, Search, Settings, Space
 from stages.common.space import Point
-from stages.common.trials import Trial
+from stages.common.trials import Common, Trial
 from tests.benchmarks import peers
 from tests.columns import partition
 
@@ -102,7 +112,8 @@ def found(rows: Partition, val: Partition, **changes: Any) -> tuple[list[Trial],
     search = settings().search.model_copy(update=changes)
     schema, drawn = digits()[0], points(search)
     start = time.perf_counter()
-    result = trials.run(schema, drawn, rows, val, settings().model, settings().train, search)
+    common = Common(schema, rows, val, settings().model, settings().train, search)
+    result = race.run(common, drawn)
     return result, time.perf_counter() - start
 
 
@@ -156,7 +167,7 @@ def equal(count: str, epochs: str, *stacks: str) -> dict[str, Any]:
     sums = {}
     for stack in stacks:
         for workers in (1, peers.PROCESSES):
-            with mock.patch.object(trials, "MOST", int(stack)):
+            with mock.patch.object(grouping, "MOST", int(stack)):
                 result, _ = found(*digits()[1:], workers=workers, **changes)
             told = [(trial.best, trial.status, _listed(trial.scores)) for trial in result]
             digest = hashlib.md5(repr(told).encode()).hexdigest()
