@@ -32,7 +32,7 @@ format: $(DEV)/installed  ## put the code into the one format
 	$(DEV)/bin/python -m ruff check --fix .
 
 .PHONY: bench
-bench: $(DEV)/installed  ## accuracy over 20 split seeds; time of pipeline and promises; large tables; the search and its peers
+bench: $(DEV)/installed $(DEV)/peers  ## accuracy over 20 split seeds; time of pipeline and promises; large tables; the search and its peers
 	$(DEV)/bin/python -m tests.benchmarks.accuracy
 	$(DEV)/bin/python -m tests.benchmarks.duration
 	$(DEV)/bin/python -m tests.benchmarks.arithmetic
@@ -92,6 +92,11 @@ $(DEV)/installed: requirements-dev.txt $(RUN)/installed
 	runtime = pathlib.Path("../../../..") / "$(RUN)" / site.relative_to(pathlib.Path("$(DEV)").resolve()); \
 	(site / "runtime.pth").write_text(f"{runtime}\n")'
 	$(DEV)/bin/python -m pip install --quiet --disable-pip-version-check --requirement requirements-dev.txt
+	@touch $@
+
+$(DEV)/peers: requirements-peers.txt $(DEV)/installed
+	$(DEV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --upgrade \
+	--target $@ --requirement requirements-peers.txt
 	@touch $@
 
 .PHONY: repository

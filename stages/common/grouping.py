@@ -34,7 +34,8 @@ IN_ONE_STACK = (  # settings that all members of a stack share, besides the shap
 )
 MOST = 32  # trials in a stack
 BYTES = 2**21  # of the weights of a stack, at most: what a step reads and writes fits a cache
-HALVES = 16  # trials from which on two stacks, on two processes, are quicker than one
+EVEN = 16  # trials from which on they form an even number of stacks, as most machines have
+# an even number of processors; fewer are as quick in one stack
 LEG = 5.0  # seconds after which a process hands over what it has, so that it can be saved
 
 
@@ -108,7 +109,9 @@ def grouped(
     for same in alike.values():
         parameters = count_parameters([features, *sections[same[0]][0].hidden, outputs])
         most = min(MOST, max(1, BYTES // (4 * parameters)))
-        number = max(-(-len(same) // most), 1 + (len(same) >= HALVES))
+        number = -(-len(same) // most)
+        if len(same) >= EVEN:
+            number += number % 2
         for at in range(number):
             trials = same[at * len(same) // number : (at + 1) * len(same) // number]
             pairs = [sections[trial] for trial in trials]

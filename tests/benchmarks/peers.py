@@ -12,6 +12,7 @@ import logging
 import multiprocessing
 import os
 import sys
+import tempfile
 import time
 import warnings
 from collections.abc import Callable, Sequence
@@ -76,6 +77,15 @@ def brief(table: Table) -> Table:
 def pool() -> Any:
     """Return two processes; they are forked, so nothing is imported again."""
     return multiprocessing.get_context("fork").Pool(PROCESSES)
+
+
+def sequential(table: Table, points: Sequence[Point]) -> Work:
+    """Return the search as a plain loop, one trial after another.
+
+    With two threads a step of such a small network takes ten times as long.
+    """
+    train(brief(table), points[0])
+    return lambda: [train(table, point) for point in points]
 
 
 def loop(table: Table, points: Sequence[Point]) -> Work:
@@ -189,10 +199,13 @@ def skorch(table: Table, points: Sequence[Point]) -> Work:
     return work
 
 
-def ray(table: Table, points: Sequence[Point]) -> Work:
-    """Return the plain loop as tasks of a Ray that has two processors."""
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+def tune(table: Table, points: Sequence[Point]) -> Work:
+    """Return the plain loop as the trials of Ray Tune, in two processes that are kept."""
+    needed = str(Path(sys.prefix) / "peers")
+    sys.path.append(needed)
+    os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "PYTHONPATH": needed}  # of the processes
     import ray
+    from ray import tune
 
     ray.init(
         num_cpus=PROCESSES,
@@ -201,22 +214,36 @@ def ray(table: Table, points: Sequence[Point]) -> Work:
         logging_level=logging.ERROR,
         _node_ip_address="127.0.0.1",
     )
-    task = ray.remote(num_cpus=1)(train)
     held = ray.put(table)
-    ray.get([task.remote(brief(table), points[0]) for _ in range(2 * PROCESSES)])
 
-    def work() -> list[float]:
-        return ray.get([task.remote(held, point) for point in points])
+    def trial(config: dict[str, Any]) -> dict[str, float]:
+        torch.set_num_threads(1)
+        return {"accuracy": train(ray.get(held), config["point"])}
 
-    return work
+    def tuned(points: Sequence[Point]) -> list[float]:
+        with tempfile.TemporaryDirectory(prefix="tabline-") as folder:
+            found = tune.Tuner(
+                trial,
+                param_space={"point": tune.grid_search(list(points))},
+                tune_config=tune.TuneConfig(reuse_actors=True),
+                run_config=tune.RunConfig(storage_path=folder, verbose=0),
+            ).fit()
+            results = [found[at].metrics for at in range(len(found))]
+            return [result["accuracy"] for result in results if result]
+
+    held = ray.put(brief(table))
+    tuned(points[: 2 * PROCESSES])
+    held = ray.put(table)
+    return partial(tuned, points)
 
 
 PROGRAMS: dict[str, Callable[[Table, Sequence[Point]], Work]] = {
+    "sequential": sequential,
     "loop": loop,
     "optuna": optuna,
     "sklearn": sklearn,
     "skorch": skorch,
-    "ray": ray,
+    "tune": tune,
 }
 
 

@@ -20,7 +20,6 @@ import psutil
 ROUNDS = 3
 TRIALS = 64
 EPOCHS = 20
-SOME = 16  # trials of a peer: its rate counts
 START = (
     "from stages.common import arithmetic, memory; memory.keep(); "
     "arithmetic.prepare({mode!r}); from tests.benchmarks import jobs; jobs.main()"
@@ -29,11 +28,12 @@ MODES = ("fast", "portable")
 PEERS: dict[
     str, tuple[str, tuple[int | str, int | str]]
 ] = {  # name of a program: its row, and how many times faster ours must be, by mode
+    "sequential": ("PyTorch loop, one trial after another", ("", "")),
     "loop": ("PyTorch loop", (25, 14)),
     "optuna": ("Optuna, that loop", (35, 20)),
     "sklearn": ("scikit-learn, without dropout", (10, 6)),
     "skorch": ("skorch", ("", "")),
-    "ray": ("Ray tasks, that loop (no ray.tune: it needs more than ray)", ("", "")),
+    "tune": ("Ray Tune, that loop", ("", "")),
 }
 WIDTH = max(len(row) for row, _ in PEERS.values())
 HALVED, SHARE, TIMES, WITHIN = 256, 3, 60, 0.005
@@ -83,11 +83,11 @@ def reached(ok: bool) -> str:
 
 
 def peers() -> float:
-    """Print a row per program; return the trial-epochs per second of the plain loop."""
+    """Print a row per program; return the trial-epochs per second of the sequential loop."""
     rates: dict[str, float] = {}
     best: dict[str, float] = {}
     with tempfile.TemporaryDirectory(prefix="tabline-") as folder:
-        ours("prepare", folder, SOME)
+        ours("prepare", folder, TRIALS)
         for _ in range(ROUNDS):
             found = {mode: ours("rate", TRIALS, mode=mode) for mode in MODES}
             for name in PEERS:
@@ -104,18 +104,19 @@ def peers() -> float:
             f"{row:{WIDTH}}  {rates[name]:14.0f}  {best[name]:8.3f}  {times[0]:>10}  {fast:>4}  "
             f"{times[1]:>14}  {portable:>4}"
         )
-    return rates["loop"]
+    return rates["sequential"]
 
 
-def halving(loop: float) -> None:
-    """Print the time of a search with halving beside that of the plain loop for all trials."""
+def halving(rate: float) -> None:
+    """Print the time of a search with halving beside that of all trials one after another."""
     for mode in MODES:
         found = ours("halving", HALVED, SHARE, ROUNDS, mode=mode)
-        times = HALVED * EPOCHS / loop / found["seconds"]
+        sequential = HALVED * EPOCHS / rate
+        times = sequential / found["seconds"]
         lost = found["full_best"] - found["best"]
         print(
             f"{HALVED} trials, {mode}: {found['full_seconds']:.1f} s, with halving "
-            f"{found['seconds']:.1f} s, the plain loop {HALVED * EPOCHS / loop:.0f} s: "
+            f"{found['seconds']:.1f} s, one after another in PyTorch {sequential:.0f} s: "
             f"{times:.0f} times (goal {TIMES}, {reached(times >= TIMES)}); best val accuracy "
             f"{found['full_best']:.4f}, with halving {found['best']:.4f} "
             f"(goal within {WITHIN}, {reached(lost <= WITHIN)})"
@@ -167,8 +168,7 @@ def honesty() -> None:
 
 def main() -> None:
     """Print all blocks."""
-    loop = peers()
-    halving(loop)
+    halving(peers())
     steps()
     costs()
     equality()
