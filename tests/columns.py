@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from stages.common import encoding, fitting, params, table, targets
 from stages.common.dataset import Dataset
 from stages.common.partition import Partition
-from stages.common.schema import Schema
+from stages.common.schema import Numeric, Schema, Target
 from stages.common.settings import Preprocess
 from stages.common.spool import Spool
 from stages.common.table import Roles, Table
@@ -32,6 +32,23 @@ def partition(dataset: Dataset, name: str) -> Partition:
         places = {part: Path(folder, f"{part}.pt") for part in dataset.sizes()}
         dataset.save(places, lambda rows: None)
         return Partition.load(places[name], dataset.schema)
+
+
+def numbers_schema(classes: int = 3, features: int = 6) -> Schema:
+    """Return the schema of features that are taken as they are, and of classes c0, c1, ..."""
+    plain: Any = {"kind": "numeric", "shift": 0, "scale": 1, "low": None, "high": None, "fill": 0}
+    columns: list[Any] = [
+        Numeric(name=f"x{at}", position=at, indicator=False, **plain) for at in range(features)
+    ]
+    names = [f"c{at}" for at in range(classes)]
+    return Schema(
+        task="classification",
+        missing="fill",
+        scale="none",
+        features=columns,
+        dropped=[],
+        target=Target(name="y", position=features, classes=names, counts=[1] * classes),
+    )
 
 
 @contextmanager

@@ -28,9 +28,9 @@ from stages.common.checkpoint import Checkpoint
 from stages.common.errors import UserError
 from stages.common.network import Stack, check_budget, count_parameters
 from stages.common.partition import Partition
-from stages.common.schema import Numeric, Schema, Target
 from stages.common.settings import Evaluate, Finetune, Model, Search, Section, Train
 from stages.common.trials import Common, Trial
+from tests.columns import numbers_schema
 from tests.imports import ROOT
 
 MODEL = {
@@ -62,22 +62,6 @@ FINETUNE = {"freeze": 0, "lr": 0.01, "epochs": 2, "members": 2, "seed": 0}
 ROWS = 64
 
 
-def schema_of(classes=3, features=6) -> Schema:
-    plain: Any = {"kind": "numeric", "shift": 0, "scale": 1, "low": None, "high": None, "fill": 0}
-    columns: list[Any] = [
-        Numeric(name=f"x{at}", position=at, indicator=False, **plain) for at in range(features)
-    ]
-    names = [f"c{at}" for at in range(classes)]
-    return Schema(
-        task="classification",
-        missing="fill",
-        scale="none",
-        features=columns,
-        dropped=[],
-        target=Target(name="y", position=features, classes=names, counts=[1] * classes),
-    )
-
-
 @pytest.fixture
 def train(settings, blobs):
     """Train on ROWS rows with some settings of MODEL and TRAIN replaced."""
@@ -87,7 +71,7 @@ def train(settings, blobs):
         chosen = {key: changes.pop(key, value) for key, value in TRAIN.items()}
         assert not changes
         return ensemble.train(
-            schema_of(),
+            numbers_schema(),
             rows or blobs(ROWS, spread=2.0),
             val or blobs(40, seed=1, spread=2.0),
             settings.model.model_copy(update=model),
@@ -488,7 +472,7 @@ def test_search_epochs_is_how_long_a_trial_may_train(settings, blobs):
         search = search_of(epochs=epochs)
         point = {("train", "lr"): 0.01}
         rows = blobs(60), blobs(40, seed=1)
-        (trial,) = race.run(Common(schema_of(), *rows, model, chosen, search), [point])
+        (trial,) = race.run(Common(numbers_schema(), *rows, model, chosen, search), [point])
         best.append(trial.best)
     assert [record.epoch for record in best] == [1, 12]
     assert best[1].val_loss < best[0].val_loss
@@ -499,7 +483,7 @@ def searched(settings, blobs, points, **changes) -> list[Trial]:
     model = settings.model.model_copy(update=MODEL)
     chosen = settings.train.model_copy(update=TRAIN)
     rows = blobs(60), blobs(40, seed=1)
-    return race.run(Common(schema_of(), *rows, model, chosen, search_of(**changes)), points)
+    return race.run(Common(numbers_schema(), *rows, model, chosen, search_of(**changes)), points)
 
 
 def test_search_halving_lets_a_smaller_share_of_the_trials_train_to_the_end(settings, blobs):
@@ -556,7 +540,7 @@ def test_search_seed_draws_other_points_and_other_weights(settings, blobs):
         found.append(
             (
                 points_of(search),
-                race.run(Common(schema_of(), *rows, *sections, search), [{}])[0].best,
+                race.run(Common(numbers_schema(), *rows, *sections, search), [{}])[0].best,
             )
         )
     assert found[0] == found[1]
@@ -568,7 +552,7 @@ def test_evaluate_calibration_bins_cuts_the_confidences_finer(blobs):
     # bins within bins: errors of opposite sign cancel less
     stack, part = network([8], "relu"), blobs(80, classes=2)
     found: list[Any] = [
-        evaluation.figures(stack, schema_of(2), part, bins)["calibration_error"]
+        evaluation.figures(stack, numbers_schema(2), part, bins)["calibration_error"]
         for bins in (2, 20, 200)
     ]
     assert found == sorted(found)

@@ -10,7 +10,8 @@ import pytest
 from stages.common import finalists
 from stages.common import race as racing
 from stages.common.trials import Common
-from tests.test_race import MODEL, TRAIN, schema_of
+from tests.columns import numbers_schema
+from tests.test_race import MODEL, TRAIN
 
 RATES = (0.001, 0.01, 0.03, 0.05, 0.1, 0.2)
 WILD = {"activation": "identity", "hidden": [8, 8, 8]}
@@ -24,7 +25,7 @@ def race(settings, blobs):
         points = [{("train", "lr"): rate, ("train", "momentum"): momentum} for rate in rates]
         search = settings.search.model_copy(update={"epochs": 10, "halving": 1, "workers": 1})
         common = Common(
-            schema_of(3),
+            numbers_schema(),
             blobs(60, spread=2.0),
             blobs(40, seed=1, spread=2.0),
             settings.model.model_copy(update=MODEL | model),

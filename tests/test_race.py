@@ -15,8 +15,8 @@ import pytest
 from stages.common import files, grouping, halving, initialize, race, training, workers
 from stages.common.errors import UserError
 from stages.common.recipe import Recipe
-from stages.common.schema import Numeric, Schema, Target
 from stages.common.trials import Common, Trial
+from tests.columns import numbers_schema
 
 MODEL = {
     "hidden": [8],
@@ -48,22 +48,6 @@ TRAIN = {
 SEARCH = {"epochs": 4, "halving": 1, "workers": 1, "seed": 0}
 
 
-def schema_of(classes, features=6) -> Schema:
-    plain: Any = {"kind": "numeric", "shift": 0, "scale": 1, "low": None, "high": None, "fill": 0}
-    columns: list[Any] = [
-        Numeric(name=f"x{at}", position=at, indicator=False, **plain) for at in range(features)
-    ]
-    names = [f"c{at}" for at in range(classes)]
-    return Schema(
-        task="classification",
-        missing="fill",
-        scale="none",
-        features=columns,
-        dropped=[],
-        target=Target(name="y", position=features, classes=names, counts=[1] * classes),
-    )
-
-
 @pytest.fixture
 def run(settings, blobs):
     """Run points, each a mapping such as {"train.lr": 0.1}, on blobs."""
@@ -77,7 +61,7 @@ def run(settings, blobs):
             {tuple(name.split(".")): value for name, value in point.items()} for point in points
         ]
         common = Common(
-            schema_of(3),
+            numbers_schema(),
             blobs(60, spread=spread),
             blobs(40, seed=1, spread=spread),
             settings.model.model_copy(update=model),

@@ -111,6 +111,18 @@ def test_an_error_in_the_work_reaches_the_caller_as_itself(count, error):
         assert "in work" in "".join(caught.value.__notes__)
 
 
+def test_an_error_that_cannot_be_sent_is_told_with_its_name():
+    class Odd(Exception):
+        def __reduce__(self) -> str:
+            raise TypeError("not to be pickled")
+
+    def fail() -> bytes:
+        raise Odd("why")
+
+    with workers.pool(fail, 2) as submit, pytest.raises(RuntimeError, match="Odd: why"):
+        submit().result()
+
+
 def test_after_an_error_the_other_calls_still_have_their_results():
     def work(number) -> bytes:
         return str(1 // number).encode()

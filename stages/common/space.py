@@ -131,16 +131,10 @@ def edges(point: Point, search: Search, model: Model, train: Train) -> list[str]
     """
     found = []
     for section, key, axis in search.space.axes():
-        value = point.get((section, key))
-        if isinstance(axis, Range):
-            low, high, log = axis.low, axis.high, axis.scale == "log"
-        else:
-            numbers = [each for each in axis if isinstance(each, int | float)]
-            if len(set(numbers)) < len(axis) or len(axis) < 3:
-                continue
-            low, high, log = min(numbers), max(numbers), False
-        if not isinstance(value, int | float):
+        value, span = point.get((section, key)), _span(axis)
+        if span is None or not isinstance(value, int | float):
             continue
+        low, high, log = span
         place = (
             math.log(value / low) / math.log(high / low) if log else (value - low) / (high - low)
         )
@@ -151,6 +145,19 @@ def edges(point: Point, search: Search, model: Model, train: Train) -> list[str]
                 f"{section}.{key} {value} (the {end} end is {low if end == 'low' else high})"
             )
     return found
+
+
+def _span(axis: list[Any] | Range) -> tuple[float, float, bool] | None:
+    """Return the ends of an axis and whether its steps are factors; None where it has no ends.
+
+    A list has ends if it is of three numbers or more.
+    """
+    if isinstance(axis, Range):
+        return axis.low, axis.high, axis.scale == "log"
+    numbers = [each for each in axis if isinstance(each, int | float)]
+    if len(set(numbers)) < len(axis) or len(axis) < 3:
+        return None
+    return min(numbers), max(numbers), False
 
 
 def _valid(point: Point, model: Model, train: Train) -> bool:

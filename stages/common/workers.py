@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import multiprocessing
 import os
+import pickle
 import signal
 import traceback
 from collections.abc import Callable, Iterator
@@ -122,4 +123,8 @@ def _answer(work: Work, arguments: tuple[Any, ...]) -> bytes | Exception:
         return work(*arguments)
     except Exception as error:
         error.add_note(traceback.format_exc())
+        try:
+            pickle.dumps(error)
+        except Exception:  # whatever its class does when it is pickled
+            return RuntimeError(traceback.format_exc())
         return error
