@@ -1,8 +1,10 @@
-"""Progress: one line on a terminal, nothing elsewhere."""
+"""Progress: one line on a terminal while work takes long, nothing elsewhere."""
 
 from __future__ import annotations
 
 import io
+
+import pytest
 
 from stages.common.progress import Progress
 
@@ -12,24 +14,43 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_nothing_is_written_where_there_is_no_terminal():
+@pytest.fixture
+def clock(monkeypatch):
+    """Let each look at the clock show the next of some moments."""
+
+    def show(*moments: float) -> None:
+        coming = iter(moments)
+        monkeypatch.setattr("time.monotonic", lambda: next(coming))
+
+    return show
+
+
+def test_nothing_is_written_where_there_is_no_terminal(clock):
     stream = io.StringIO()
-    progress = Progress(stream)
-    progress.show("search: 8 trials", 1, 4)
-    progress.clear()
+    clock(0.0, 10.0)
+    with Progress(stream) as progress:
+        progress.show("search: 8 trials", 1, 4)
     assert stream.getvalue() == ""
 
 
-def test_the_line_says_how_far_and_how_long(monkeypatch):
+def test_nothing_is_written_of_work_that_is_soon_done(clock):
     stream = Terminal()
-    moments = iter([100.0, 110.0])
-    monkeypatch.setattr("time.monotonic", lambda: next(moments))
+    clock(0.0, 0.9)
+    with Progress(stream) as progress:
+        progress.show("search: 8 trials", 1, 4)
+    assert stream.getvalue() == ""
+
+
+def test_the_line_says_how_far_and_how_long(clock):
+    stream = Terminal()
+    clock(100.0, 110.0)
     Progress(stream).show("search: 8 trials", 1, 4)
     assert stream.getvalue() == "\rsearch: 8 trials; 25 %, about 30 s left"
 
 
-def test_a_shorter_line_leaves_nothing_of_the_longer_one():
+def test_a_shorter_line_leaves_nothing_of_the_longer_one(clock):
     stream = Terminal()
+    clock(0.0, 10.0, 11.0)
     progress = Progress(stream)
     progress.show("a long text", 4, 4)
     progress.show("short", 4, 4)
@@ -37,12 +58,17 @@ def test_a_shorter_line_leaves_nothing_of_the_longer_one():
     assert lines[2] == "short; 100 %, about 0 s left".ljust(len(lines[1]))
 
 
-def test_the_line_is_removed_before_others_are_printed():
+def test_the_line_is_gone_at_the_end_whatever_the_end_is(clock):
     stream = Terminal()
-    progress = Progress(stream)
-    progress.show("search", 0, 4)
-    written = len(stream.getvalue())
-    progress.clear()
-    progress.clear()
-    assert set(stream.getvalue()[written:]) == {"\r", " "}
-    assert stream.getvalue().endswith("\r")
+    clock(0.0, 10.0)
+
+    def interrupted() -> None:
+        with Progress(stream) as progress:
+            progress.show("search", 0, 4)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    *_, cleared, last = stream.getvalue().split("\r")
+    assert (cleared.strip(), last) == ("", "")
+    assert len(cleared) == len("search; 0 %, about 0 s left")

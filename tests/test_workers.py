@@ -112,14 +112,14 @@ def test_an_error_in_the_work_reaches_the_caller_as_itself(count, error):
 
 
 def test_an_error_that_cannot_be_sent_is_told_with_its_name():
-    class Odd(Exception):
+    class OddError(Exception):
         def __reduce__(self) -> str:
             raise TypeError("not to be pickled")
 
     def fail() -> bytes:
-        raise Odd("why")
+        raise OddError("why")
 
-    with workers.pool(fail, 2) as submit, pytest.raises(RuntimeError, match="Odd: why"):
+    with workers.pool(fail, 2) as submit, pytest.raises(RuntimeError, match="OddError: why"):
         submit().result()
 
 

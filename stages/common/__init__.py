@@ -11,6 +11,7 @@ graph        the files that dvc.yaml lets a stage read and write
 inputs       what a stage is made from: did it change, its fingerprint
 outputs      the outputs of a run, put in place together
 resume       what a killed run leaves for the next one
+progress     one line on a terminal that says how far long work is
 names        names of columns and classes in a message
 dates        dates as days since 1970
 cells        the cells of one column: numbers, truth values, dates, texts
@@ -55,7 +56,6 @@ intervals    95 % intervals
 arms         ways to learn a second table: freeze depths, from-scratch controls
 transfer     all arms trained in one stack, and what transfer gained
 space        the search space and the points drawn from it
-progress     one line on a terminal that says how far a long run is
 halving      which trials of a search go on, and how far
 workers      processes that work side by side
 cluster      the processes of a Ray cluster

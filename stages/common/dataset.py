@@ -21,6 +21,7 @@ from stages.common.ahead import ahead
 from stages.common.cells import Cells
 from stages.common.errors import UserError, located
 from stages.common.names import listed
+from stages.common.progress import Progress
 from stages.common.schema import Schema
 from stages.common.settings import PARTS, Preprocess
 from stages.common.spool import Spool
@@ -86,9 +87,11 @@ class Dataset:
                     )
 
     def _watched(self, watch: Callable[[Rows], None]) -> Iterator[Rows]:
-        for rows in self.rows():
-            watch(rows)
-            yield rows
+        with Progress() as progress:
+            for rows in self.rows():
+                watch(rows)
+                progress.show(f"{self.csv}: encoded", int(rows.row[-1]) + 1, len(self.spool))
+                yield rows
 
     def empty(self) -> Dataset:
         """Return the same table without rows: the place of a second table that is not there."""

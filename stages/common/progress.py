@@ -1,26 +1,35 @@
-"""One line on a terminal that says how far a long run is; elsewhere nothing."""
+"""One line on a terminal that says how far long work is; elsewhere nothing."""
 
 from __future__ import annotations
 
 import sys
 import time
-from typing import TextIO
+from typing import Self, TextIO
+
+SHORT = 1.0  # seconds of work that need no line
 
 
 class Progress:
-    """A line that is written over again and again, until it is cleared."""
+    """A line that is written over again and again; it is gone at the end of the `with`."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self.stream = stream or sys.stderr
         self.begun = time.monotonic()
         self.width = 0  # of what stands there
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.clear()
+
     def show(self, text: str, done: float, total: float) -> None:
         """Write `text` and the time that is left after `done` of `total`, in any unit."""
-        if not self.stream.isatty():
+        taken = time.monotonic() - self.begun
+        if taken < SHORT or not self.stream.isatty():
             return
         share = done / total if total else 1.0
-        left = (time.monotonic() - self.begun) * (1 - share) / share if share else 0.0
+        left = taken * (1 - share) / share if share else 0.0
         line = f"{text}; {100 * share:.0f} %, about {left:.0f} s left"
         self.stream.write("\r" + line.ljust(self.width))
         self.stream.flush()

@@ -134,7 +134,6 @@ class Race:
         if self.saves and (begun := sum(state is not None for state in states)):
             print(f"{self.saves.folder}: goes on where it was, with {begun} of {len(names)} stacks")
         states = [state or start for state, start in zip(states, self.starts, strict=True)]
-        progress = Progress()
 
         def send(place: int) -> Future[bytes]:
             state = states[place]
@@ -143,22 +142,26 @@ class Race:
 
         below = deque(place for place, state in enumerate(states) if not _there(state))
         waiting: dict[Future[bytes], int] = {}
-        while below or waiting:
-            while below and not any(future.done() for future in waiting):
-                place = below.popleft()
-                waiting[send(place)] = place
-            for future in wait(waiting, return_when=FIRST_COMPLETED).done:
-                place = waiting.pop(future)
-                state = states[place] = grouping.opened(future.result())
-                if slots:
-                    slots[place].offer(partial(dict, state))
-                if not _there(state):
-                    below.append(place)
-            epochs = [rung.epoch if _there(state) else state["epoch"] for state in states if state]
-            text = f"search: {len(self.going)} of {len(self.points)} trials, to epoch {rung.epoch}"
-            progress.show(text, sum(epochs), rung.epoch * len(states))
-        progress.clear()
+        with Progress() as progress:
+            while below or waiting:
+                while below and not any(future.done() for future in waiting):
+                    place = below.popleft()
+                    waiting[send(place)] = place
+                for future in wait(waiting, return_when=FIRST_COMPLETED).done:
+                    place = waiting.pop(future)
+                    state = states[place] = grouping.opened(future.result())
+                    if slots:
+                        slots[place].offer(partial(dict, state))
+                    if not _there(state):
+                        below.append(place)
+                self._show(progress, rung, states)
         return [state for state in states if state is not None]
+
+    def _show(self, progress: Progress, rung: Rung, states: list[State | None]) -> None:
+        """Show how far the trials are on their way to a rung."""
+        epochs = [rung.epoch if _there(state) else state["epoch"] for state in states if state]
+        text = f"search: {len(self.going)} of {len(self.points)} trials, to epoch {rung.epoch}"
+        progress.show(text, sum(epochs), rung.epoch * len(states))
 
 
 def _there(state: State | None) -> bool:

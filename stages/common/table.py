@@ -19,6 +19,7 @@ from stages.common.cells import Cells
 from stages.common.dialect import Dialect
 from stages.common.errors import UserError, located
 from stages.common.names import listed
+from stages.common.progress import Progress
 from stages.common.settings import Preprocess
 from stages.common.spool import Spool
 from stages.common.text import Utf8
@@ -109,7 +110,8 @@ class Table:
         checked = False
         above = self.dialect.title_lines + self.dialect.header  # rows; blank lines are none
         try:
-            with open(self.path, "rb") as stream:
+            with open(self.path, "rb") as stream, Progress() as progress:
+                length = self.path.stat().st_size
                 frames = pd.read_csv(
                     Utf8(self.path, stream, self.dialect.encoding),  # type: ignore[call-overload]
                     sep=self.dialect.separator,
@@ -127,6 +129,7 @@ class Table:
                     if not checked and frame[self.names[-1]].isna().any():
                         dialect.check_widths(self.path, self.dialect, self.names)
                         checked = True  # pandas fills a line that is too short
+                    progress.show(f"{self.path}: read", stream.tell(), length)
                     yield _exact(frame)
         except pd.errors.ParserError as error:
             # pandas may miscount lines

@@ -20,6 +20,7 @@ from stages.common.network import Stack
 from stages.common.objective import Task
 from stages.common.optimizer import OPTIMIZERS, Optimizer
 from stages.common.partition import Partition
+from stages.common.progress import Progress
 from stages.common.recipe import Recipe
 from stages.common.resume import Slot, State
 
@@ -78,16 +79,20 @@ def fit(
     `observe(epoch, stack, members)` is called after each epoch, also for epoch 0, with the
     members that are still training. The given stack is not changed.
 
-    slot: where the training is saved between epochs, and continued from.
+    slot: where the training is saved between epochs, and continued from; how far it is is told
+    under its name.
     """
     saved = slot.load() if slot is not None else None
     run = Run(task, stack, recipe, train, val, observe, saved=saved)
     if slot is not None and saved is not None:
         print(f"{slot.path}: goes on after epoch {run.epoch}")
-    while run.goes_on():
-        run.advance()
-        if slot is not None:
-            slot.offer(run.state)
+    with Progress() as progress:
+        while run.goes_on():
+            run.advance()
+            if slot is not None:
+                slot.offer(run.state)
+                text = f"{slot.path.stem}: {len(run.active)} of {len(stack)} networks"
+                progress.show(text, run.epoch, recipe.epochs)
     return run.fitted
 
 
