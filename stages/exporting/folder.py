@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pprint
+import textwrap
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -124,5 +125,5 @@ def _guide(schema: Schema) -> str:
         target=schema.target.name,
         answers=answers,
         columns=len(schema.features),
-        row=pprint.pformat(row, width=96, sort_dicts=False),
+        row=textwrap.indent(pprint.pformat(row, width=96, sort_dicts=False), " " * 4),
     )
