@@ -149,6 +149,14 @@ def test_a_level_may_be_a_number_and_a_gap_may_be_nan():
     assert table[0, -1] == 1
 
 
+@pytest.mark.parametrize("place", [-1, 2, 3, 99])
+def test_a_place_outside_the_levels_is_another_level(place):
+    schema = fit({"code": TABLE["code"], **CLASSES}, categorical=["code"])
+    encoder = load.Encoder(schema.model_dump()["features"])
+    assert encoder(torch.tensor([[place]], dtype=torch.float64)).tolist() == [[0, 0, 1]]
+    assert schema.feature_names == ["code=1", "code=2", "code=(other)"]
+
+
 def test_a_row_without_a_column_and_a_gap_that_training_had_not_are_refused():
     schema = schema_of("classification")
     (row, *_) = rows_of(NEW, schema)
@@ -372,6 +380,7 @@ def test_a_full_disk_leaves_the_earlier_export_whole(both, tmp_path):
     trained, place = both["classification"]
     copy = shutil.copytree(place, tmp_path / "copy")
     before = {path.name: path.read_bytes() for path in copy.iterdir() if path.is_file()}
+    assert set(before) == {*ALWAYS, "model.onnx"}
     full = [None] * 3 + [OSError(errno.ENOSPC, "No space left on device")] * 9
     with (
         mock.patch.object(os, "fsync", side_effect=full),
