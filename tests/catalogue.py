@@ -125,6 +125,13 @@ def no_optuna() -> Iterator[None]:
 
 
 @contextmanager
+def no_onnx() -> Iterator[None]:
+    """where onnxscript is not installed"""
+    with mock.patch.dict(sys.modules, {"onnxscript": None}):
+        yield
+
+
+@contextmanager
 def lost_cluster() -> Iterator[None]:
     """the cluster breaks down while the search runs"""
     lost = ray.exceptions.RaySystemError("the head node is gone")
@@ -847,6 +854,21 @@ GROUPS: dict[str, list[Example]] = {
             "mend the cell, add it to preprocess.missing_values, or leave the column out",
             f"predict {NEW} --output answers.csv",
             files={NEW: {"weight": ["1", "heavy"]}},
+        ),
+    ],
+    "Exporting a model": [
+        Example(
+            "the packages for ONNX are not there",
+            "--onnx needs the packages onnx and onnxscript; run: python -m pip install "
+            "'.[onnx]', or leave --onnx out",
+            "export --onnx",
+            during=no_onnx,
+        ),
+        Example(
+            "a folder that holds something else",
+            "data: has 'models', 'raw', 'resume', 'tensors' and no exported model; name a new or "
+            "an empty folder with --output",
+            "export --output data",
         ),
     ],
     "Tensors and models": [

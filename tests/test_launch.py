@@ -24,7 +24,7 @@ from tests.imports import ROOT
 
 STAGES = ["preprocess", "train", "finetune", "evaluate", "search"]
 COMMANDS = [*([stage] for stage in STAGES), ["search", "--adopt"]]
-COMMANDS.append(["predict", "new.csv", "--output", "out.csv"])
+COMMANDS += [["predict", "new.csv", "--output", "out.csv"], ["export"]]
 
 
 @pytest.fixture(autouse=True)
