@@ -109,7 +109,7 @@ def adapt(filled: Spec, title: str, width: int, alone: bool) -> Spec:
     }
     for part in _parts(page):
         if part.get("field") == "rev" and alone:
-            part["legend"] = None
+            part["legend"] = part["header"] = None
         if "columns" in part and "facet" in part:
             part["columns"] = max(1, min(part["columns"], width // PANEL))
     return page
