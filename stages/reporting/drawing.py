@@ -1,53 +1,25 @@
 """A plot drawn as SVG for a page that opens without internet, with the templates that DVC fills.
 
-Text, axes and grid have the colour of the text around the image, so that it suits light and
-dark pages. The same rows give the same bytes.
+The same rows give the same bytes.
 """
 
 from __future__ import annotations
 
-import copy
 import csv
 import io
 import re
-import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from html import escape
 from typing import Any
 
-from stages.common.errors import UserError
+from stages.reporting.layout import LEAST, Spec, adapt, sized
 from stages.reporting.plots import Plot
 
 VEGA_LITE = "5.8"  # of the versions that can draw, the nearest to that of DVC's page
-NARROW = 480  # pixels: below, entries of a legend stand below each other
-PANEL = 230  # pixels that a panel needs, with its axis
-LEAST = 60  # pixels: no panel is made narrower
 SLACK = 10  # pixels that an image may be too narrow
 ATTEMPTS = 6  # to find the width of a panel
 MOST = 3.0  # panels beside each other
-SQUARE = 420  # pixels: the most of a side of a square panel
-LETTER, SMALL = 7.5, 6.3  # pixels of a letter of the title, of the line below it
-TEXT = "currentColor"
-PAGE = {
-    "background": None,
-    "font": "sans-serif",
-    "aria": False,
-    "axis": {
-        "domainColor": TEXT,
-        "gridColor": TEXT,
-        "gridOpacity": 0.15,
-        "labelColor": TEXT,
-        "tickColor": TEXT,
-        "titleColor": TEXT,
-        "titleFontWeight": "normal",
-    },
-    "header": {"labelColor": TEXT, "labelFontSize": 11, "titleColor": TEXT},
-    "legend": {"labelColor": TEXT, "titleColor": TEXT},
-    "text": {"color": TEXT},
-    "title": {"color": TEXT, "fontSize": 13, "subtitleColor": TEXT, "subtitleFontSize": 11},
-}
 
-Spec = dict[str, Any]
 Tables = Mapping[str, Mapping[str, str]]
 
 
@@ -55,7 +27,7 @@ def draw(plot: Plot, tables: Tables, width: int) -> str | None:
     """Return an SVG image at most `width` pixels wide; None when there are no rows to draw.
 
     tables: for each revision, such as `workspace`, the text of each CSV file. A revision
-    that lacks the file is left out; UserError when all do, or a column is not there.
+    that lacks the file is left out, such as one from before the plot. Fails as `fill` does.
     """
     filled = fill(plot, tables)
     if not filled:
@@ -65,25 +37,23 @@ def draw(plot: Plot, tables: Tables, width: int) -> str | None:
 
 
 def fill(plot: Plot, tables: Tables) -> Spec:
-    """Return the template of a plot filled by DVC with the rows of all revisions, or nothing."""
-    from dvc.exceptions import DvcException
+    """Return the template of a plot filled by DVC with the rows of all revisions, or nothing.
+
+    Raises KeyError when no revision has a file, DvcException when a column is not there.
+    """
+    lacking = [name for name in plot.files if not any(name in texts for texts in tables.values())]
+    if lacking:
+        raise KeyError(f"plot {plot.name}: no revision has {', '.join(lacking)}")
     from dvc.render.converter.vega import VegaConverter
     from dvc_render import VegaRenderer
 
-    having = {revision: texts for revision, texts in tables.items() if {*plot.files} <= {*texts}}
-    if not having:
-        raise UserError(f"{', '.join(plot.files)}: no such file; run `dvc repro`")
     points: list[dict[str, Any]] = []
     properties: dict[str, Any] = {}
-    for revision, texts in having.items():
-        rows = {name: list(csv.DictReader(io.StringIO(texts[name]))) for name in plot.files}
+    for revision, texts in tables.items():
+        rows = {name: read(texts[name]) for name in plot.files if name in texts}
         given = {name: found for name, found in rows.items() if found}
-        try:
-            found, resolved = VegaConverter(
-                plot.name, given, dict(plot.properties)
-            ).flat_datapoints(revision)
-        except DvcException as error:
-            raise UserError(f"{', '.join(plot.files)}: {error}; run `dvc repro`") from error
+        converter = VegaConverter(plot.name, given, dict(plot.properties))
+        found, resolved = converter.flat_datapoints(revision)
         points += found
         properties = properties or resolved
     renderer = VegaRenderer(points, plot.name, template_dir=str(plot.templates), **properties)
@@ -91,28 +61,9 @@ def fill(plot: Plot, tables: Tables) -> Spec:
     return filled
 
 
-def adapt(filled: Spec, title: str, width: int, alone: bool) -> Spec:
-    """Return a filled template with the page's colours and a title and legend that fit.
-
-    alone: there is one revision, which needs no name.
-    """
-    page = copy.deepcopy(filled)
-    for key, value in PAGE.items():
-        own = page["config"].get(key, {})
-        page["config"][key] = own | value if isinstance(value, dict) else value
-    if width < NARROW:
-        page["config"]["legend"]["columns"] = 1
-    headline, _, remark = title.partition(": ")
-    page["title"] = {
-        "text": textwrap.wrap(headline, int(width / LETTER)),
-        "subtitle": textwrap.wrap(remark, int(width / SMALL)),
-    }
-    for part in _parts(page):
-        if part.get("field") == "rev" and alone:
-            part["legend"] = part["header"] = None
-        if "columns" in part and "facet" in part:
-            part["columns"] = max(1, min(part["columns"], width // PANEL))
-    return page
+def read(text: str) -> list[dict[str, str]]:
+    """Return the rows of a CSV file as DVC reads them."""
+    return list(csv.DictReader(io.StringIO(text)))
 
 
 def fit(page: Spec, width: int) -> str:
@@ -131,18 +82,6 @@ def fit(page: Spec, width: int) -> str:
         before = panel, wide
         panel = max(LEAST, panel + (width - SLACK / 2 - wide) / columns)
     return fitting or svg
-
-
-def sized(page: Spec, panel: float) -> Spec:
-    """Return a page whose panels are `panel` pixels wide; square ones stay square."""
-    made = copy.deepcopy(page)
-    for part in _parts(made):
-        if {"mark", "layer"} & part.keys() and "width" in part:
-            square = part["width"] == part["height"]
-            part["width"] = round(min(panel, SQUARE) if square else panel)
-            if square:
-                part["height"] = part["width"]
-    return made
 
 
 def render(page: Spec) -> str:
@@ -166,15 +105,3 @@ def _width(svg: str) -> float:
     found = re.search(r'<svg [^>]*?\bwidth="([0-9.]+)"', svg)
     assert found is not None
     return float(found[1])
-
-
-def _parts(node: Any) -> Iterator[Spec]:
-    """Yield every mapping of a specification, but not its rows."""
-    if isinstance(node, dict):
-        yield node
-        for key, value in node.items():
-            if key != "data":
-                yield from _parts(value)
-    elif isinstance(node, list):
-        for value in node:
-            yield from _parts(value)
