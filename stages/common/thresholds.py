@@ -79,7 +79,8 @@ def _told_apart(along: Tensor) -> Tensor:
     cell = (along * FINE).long()
     steps = (cell[1:] - cell[:-1]).nonzero()[:, 0]
     ends = torch.tensor([0, len(along) - 1])
-    return torch.cat([ends, steps, steps + 1]).unique()
+    told_apart: Tensor = torch.cat([ends, steps, steps + 1]).unique()
+    return told_apart
 
 
 def _points(x: Tensor, y: Tensor) -> Points:
