@@ -37,7 +37,7 @@ def make(folder: Path, task: str) -> Path:
         for key, value in (more or changes).items():
             text = keys.change(text, key, value)
         path.write_text(text)
-        dvc(folder, "repro")
+        dvc(folder, "repro", *(["train"] if more else []))
         if not more:
             commit(folder)
     return folder

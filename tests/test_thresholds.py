@@ -36,6 +36,11 @@ def test_the_curves_are_those_drawn_by_hand():
     assert precision.area == pytest.approx(0.5 * 1 + 0.5 * 2 / 3)
 
 
+def test_precision_begins_with_that_of_the_first_answer():
+    _, precision = traced([0.9, 0.8], [False, True])
+    assert precision.points == [(0, 0), (1, 0.5)]
+
+
 def test_equal_scores_are_one_threshold():
     roc, _ = traced([0.5, 0.5, 0.5, 0.5], RIGHT)
     assert roc.points == [(0, 0), (1, 1)]
