@@ -99,6 +99,23 @@ def test_the_plots_of_the_search_know_every_setting_that_a_search_can_vary(name)
     assert found == expected
 
 
+def test_every_column_that_a_template_draws_is_in_its_files(small_project):
+    given = {"rev", "field", "value", "best_members"}  # by DVC, by an axis; only training has it
+    folder = small_project("classification")
+    for plot in PLOTS:
+        spec = template(plot.properties["template"])
+        mappings = [part for part in parts(spec) if isinstance(part, dict)]
+        texts = [part for part in parts(spec) if isinstance(part, str)]
+        fields = [part["field"] for part in mappings if isinstance(part.get("field"), str)]
+        used = {*fields, *(name for text in texts for name in re.findall(r"datum\.(\w+)", text))}
+        made = {
+            name for part in mappings for name in parts(part.get("as", [])) if isinstance(name, str)
+        }
+        columns = (folder / plot.files[0]).read_text().partition("\n")[0].split(",")
+        assert len(used) > 2
+        assert used - made <= {*columns, *given}, plot.name
+
+
 def test_no_title_breaks_the_expression_that_it_is_put_into():
     assert not [plot.title for plot in PLOTS if "'" in plot.title or "\\" in plot.title]
 
