@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 
 def evaluate(settings: Settings, paths: Declared) -> None:
-    """Write metrics/evaluate.json, the predicted test rows for plots, and the wrong rows."""
-    from stages.common import arithmetic, evaluation, files
+    """Write metrics/evaluate.json, the predicted test rows, tables for plots, the wrong rows."""
+    from stages.common import arithmetic, diagnostics, evaluation, files
     from stages.common.checkpoint import Checkpoint
     from stages.common.partition import Partition
 
@@ -21,6 +21,7 @@ def evaluate(settings: Settings, paths: Declared) -> None:
     bins = settings.evaluate.calibration_bins
     found: evaluation.Figures = {}
     wrong: list[list[object]] = []
+    tables: dict[str, list[list[object]]] = {name: [] for name in diagnostics.COLUMNS}
     for model, table, prefix, other in (
         ("base", "source", "", "linear"),
         ("finetuned", "target", "finetuned_", "base"),
@@ -29,7 +30,8 @@ def evaluate(settings: Settings, paths: Declared) -> None:
         beside = Checkpoint.load(paths(f"{other}.pt")).to(device)
         rows = Partition.load(paths(f"{table}/test.pt"), trained.schema).to(device)
         stack, schema = trained.stack, trained.schema
-        pairs = evaluation.answers(stack, schema, rows)
+        predicted = evaluation.predict(stack, schema, rows.features).cpu()
+        pairs = evaluation.answers(schema, rows, predicted)
         files.write_csv(paths(f"{prefix}predicted.csv"), ("actual", "predicted"), pairs)
         if len(rows) == 0:
             continue
@@ -37,11 +39,15 @@ def evaluate(settings: Settings, paths: Declared) -> None:
         figures |= evaluation.baseline(schema, rows)
         figures |= evaluation.reference(beside, other, schema, rows, bins)
         found |= {f"{prefix}test_{name}": value for name, value in figures.items()}
+        for name, drawn in diagnostics.tables(schema, predicted, rows, bins).items():
+            tables[name] += [[model, *row] for row in drawn]
         wrong += [[model, *error] for error in evaluation.errors(stack, schema, rows)]
         print(evaluation.sentence(model, figures))
     size = "confidence" if schema.task == "classification" else "residual"
     header = ("model", "row", "actual", "predicted", size, "top_features")
     files.write_csv(paths("errors.csv"), header, wrong)
+    for name, columns in diagnostics.COLUMNS.items():
+        files.write_csv(paths(name), ("model", *columns), tables[name])
     files.write_metrics(paths("evaluate.json"), found)
 
 

@@ -35,7 +35,7 @@ def train(settings: Settings, paths: Declared) -> None:
 
     base.checkpoint.save(paths("base.pt"))
     linear.checkpoint.save(paths("linear.pt"))
-    curves.write_history(paths("training.csv"), base.fitted.history)
+    curves.write_history(paths("training.csv"), base.fitted.history, base.fitted.best)
     curves.write_health(paths("health.csv"), base.health)
     ensemble.write_figures(paths("train.json"), base, passed, rows, val)
 

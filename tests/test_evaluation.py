@@ -350,10 +350,13 @@ def test_top_features_speak_for_the_answer_of_all_members():
 
 
 def test_answers_are_pairs_of_class_names_or_of_values():
-    pairs = evaluation.answers(through(3), schema_of(3), THREE)
+    schema = schema_of(3)
+    predicted = evaluation.predict(through(3), schema, THREE.features)
+    pairs = evaluation.answers(schema, THREE, predicted)
     assert pairs[:3] == [("c0", "c0"), ("c1", "c1"), ("c1", "c0")]
     schema = schema_of(0, 1, shift=100.0, scale=10.0)
-    assert evaluation.answers(linear([[1.0]]), schema, values([1.0], [2.0])) == [(120, 110)]
+    pairs = evaluation.answers(schema, values([1.0], [2.0]), torch.tensor([110.0]))
+    assert pairs == [(120, 110)]
 
 
 def test_a_class_is_named_with_a_probability_per_class():

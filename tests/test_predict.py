@@ -215,7 +215,8 @@ def test_the_test_rows_with_their_columns_shuffled_get_the_figures_of_evaluate(
     header = ",".join(HEADER.split(",")[at] for at in order)
     lines = [",".join(rows[n][at] for at in order) for n in test.row.tolist()]
     found = answer(tmp_path, tmp_path, "\n".join([header, *lines]) + "\n")
-    pairs = evaluation.answers(trained.stack, trained.schema, test)
+    predicted = evaluation.predict(trained.stack, trained.schema, test.features)
+    pairs = evaluation.answers(trained.schema, test, predicted)
     guessed = [row["kind"] for row in found]
     if task == "classification":
         assert guessed == [guess for _, guess in pairs]

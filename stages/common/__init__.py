@@ -51,6 +51,8 @@ parity       the engine against plain PyTorch, on one batch
 gate         overfit one batch, or say why it cannot be done
 tally        figures of predictions that come in batches
 evaluation   figures of a finished stack on one part, with intervals
+thresholds   ROC and precision-recall curves of a classifier
+diagnostics  tables for plots of a finished stack's answers
 answering    answers for the rows of a new table, a chunk at a time
 intervals    95 % intervals
 arms         ways to learn a second table: freeze depths, from-scratch controls

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from pathlib import Path
 from statistics import fmean
@@ -15,23 +16,21 @@ from stages.common.training import Record
 MARGIN = 1.1  # times the lowest validation loss: from here on a member overfits
 
 
-def write_history(path: Path, history: Sequence[Record]) -> None:
-    """Write one row per epoch: means over the members that were still training."""
-    header = [
-        "epoch",
-        "members",
-        "running_loss",
-        "train_loss",
-        "val_loss",
-        "train_score",
-        "val_score",
-    ]
+def write_history(path: Path, history: Sequence[Record], best: Sequence[Record]) -> None:
+    """Write one row per epoch: means and range over the members that were still training.
+
+    best: each member at its best epoch; `best_members` counts them.
+    """
+    means = ["running_loss", "train_loss", "val_loss", "train_score", "val_score"]
+    ranges = [f"{name}_{end}" for name in means[1:] for end in ("lowest", "highest")]
+    at_best = Counter(record.epoch for record in best)
     rows = []
     for epoch in sorted({record.epoch for record in history}):
         same = [record for record in history if record.epoch == epoch]
-        means = [_mean([getattr(record, name) for record in same]) for name in header[2:]]
-        rows.append([epoch, len(same), *means])
-    files.write_csv(path, header, rows)
+        measured = [_finite(getattr(record, name) for record in same) for name in means]
+        ends = [end for values in measured[1:] for end in _ends(values)]
+        rows.append([epoch, len(same), *map(_mean, measured), *ends, at_best[epoch]])
+    files.write_csv(path, ["epoch", "members", *means, *ranges, "best_members"], rows)
 
 
 def write_health(path: Path, health: Sequence[tuple[int, Health]]) -> None:
@@ -41,7 +40,7 @@ def write_health(path: Path, health: Sequence[tuple[int, Health]]) -> None:
     rows = []
     for epoch, layer in sorted({(epoch, found.layer) for epoch, found in health}):
         same = [found for at, found in health if (at, found.layer) == (epoch, layer)]
-        means = [_mean([getattr(found, name) for found in same]) for name in measured]
+        means = [_mean(_finite(getattr(found, name) for found in same)) for name in measured]
         rows.append([epoch, f"layer{layer}", *means])
     files.write_csv(path, header, rows)
 
@@ -55,7 +54,15 @@ def overfit_epoch(history: Sequence[Record], best: Record) -> int | None:
     return None
 
 
+def _finite(values: Iterable[float]) -> list[float]:
+    return [value for value in values if math.isfinite(value)]
+
+
 def _mean(values: Sequence[float]) -> float:
-    """Return the mean of the finite values; NaN when there is none."""
-    finite = [value for value in values if math.isfinite(value)]
-    return fmean(finite) if finite else math.nan
+    """Return the mean; NaN when there is no value."""
+    return fmean(values) if values else math.nan
+
+
+def _ends(values: Sequence[float]) -> tuple[float, float]:
+    """Return the lowest and the highest value; NaN when there is none."""
+    return min(values, default=math.nan), max(values, default=math.nan)

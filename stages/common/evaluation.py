@@ -107,9 +107,8 @@ def named(schema: Schema, predicted: Tensor) -> Iterator[list[object]]:
         yield [names[place], *shares]
 
 
-def answers(stack: Stack, schema: Schema, part: Partition) -> list[tuple[object, object]]:
-    """Return (actual, predicted) of every row: class names, or values."""
-    predicted = predict(stack, schema, part.features)
+def answers(schema: Schema, part: Partition, predicted: Tensor) -> list[tuple[object, object]]:
+    """Return (actual, predicted) of every row that was predicted: class names, or values."""
     if schema.task == "regression":
         return list(zip(actual(schema, part).tolist(), predicted.tolist(), strict=True))
     names = schema.target.classes
@@ -132,7 +131,7 @@ def errors(stack: Stack, schema: Schema, part: Partition) -> Iterator[list[objec
         wrong = guess != part.target
         order = weight.argsort(descending=True, stable=True).tolist()
         order = [index for index in order if wrong[index]]
-    pairs = answers(stack, schema, part)
+    pairs = answers(schema, part, predicted)
     reasons = top_features(stack, schema, part.features[order])
     for index, reason in zip(order, reasons, strict=True):
         truth, guessed = pairs[index]

@@ -23,6 +23,9 @@ from stages.common.schema import Schema
 from stages.common.settings import Finetune
 from stages.common.training import Fitted, Record
 
+CURVE = ("epoch", "finetuned", "from_scratch", "gain", "gain_low", "gain_high", "control")
+DEPTHS = ("arm", "lr", "frozen_layers", "val_score", "lowest", "highest", "val_loss")
+
 
 @dataclass(frozen=True)
 class Gain:
@@ -157,8 +160,7 @@ def figures(result: Transfer) -> dict[str, Any]:
 
 def write(result: Transfer, curve: Path, depths: Path, metrics: Path) -> None:
     """Write the gain per epoch, the arms and the figures; print them in words."""
-    header = ("epoch", "finetuned", "from_scratch", "gain", "gain_low", "gain_high", "control")
-    files.write_csv(curve, header, ([*vars(gain).values()] for gain in result.gains))
+    files.write_csv(curve, CURVE, ([*vars(gain).values()] for gain in result.gains))
     rows = []
     for arm, best in zip(result.arms, result.best, strict=True):
         scores = [record.val_score for record in best]
@@ -166,8 +168,7 @@ def write(result: Transfer, curve: Path, depths: Path, metrics: Path) -> None:
         rows.append(
             (arm.name, arm.lr, sum(arm.frozen), fmean(scores), min(scores), max(scores), loss)
         )
-    names = ("arm", "lr", "frozen_layers", "val_score", "lowest", "highest", "val_loss")
-    files.write_csv(depths, names, rows)
+    files.write_csv(depths, DEPTHS, rows)
     files.write_metrics(metrics, figures(result))
     final, used = result.final, result.checkpoint.settings
     if result.stuck:
@@ -186,7 +187,7 @@ def write(result: Transfer, curve: Path, depths: Path, metrics: Path) -> None:
 
 
 def write_nothing(curve: Path, depths: Path, metrics: Path) -> None:
-    """Write the same files for a pipeline without a second table."""
-    files.write_csv(curve, ("epoch", "finetuned", "from_scratch"), [(0, None, None)])
-    files.write_csv(depths, ("arm", "val_score"), [("no second table", None)])
+    """Write the same files, without rows, for a pipeline without a second table."""
+    files.write_csv(curve, CURVE, [])
+    files.write_csv(depths, DEPTHS, [])
     files.write_metrics(metrics, {"transfer": "no second table"})
