@@ -11,10 +11,22 @@ DEV := .venv-dev
 export PATH := $(CURDIR)/$(DEV)/bin:$(CURDIR)/$(RUN)/bin:$(PATH)
 
 .PHONY: all
-all: repository $(RUN)/installed  ## build the environment, run the whole pipeline, show the figures
+all: repository $(RUN)/installed  ## build the environment, run the whole pipeline, show the figures, write the report
 	@$(RUN)/bin/python -m stages.verify --mend
 	$(RUN)/bin/python -m dvc repro $(if $(wildcard data/models/base.pt),,--force)
 	@$(RUN)/bin/python -m stages.report
+
+.PHONY: report
+report: $(RUN)/installed  ## write report.html: how good, where it fails, what to do, with plots
+	@$(RUN)/bin/python -m stages.report
+
+.PHONY: compare
+compare: $(RUN)/installed  ## the report beside that of another revision: make compare REV=HEAD~1
+	@$(RUN)/bin/python -m stages.report --against '$(or $(REV),HEAD)'
+
+.PHONY: card
+card: $(RUN)/installed  ## write model_card.md: use, data, training, figures, limits of the model
+	@$(RUN)/bin/python -m stages.report --card
 
 .PHONY: test
 test: repository $(DEV)/installed  ## run every test

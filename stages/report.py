@@ -1,60 +1,60 @@
-"""report: the headline figures of the tracked metrics as a short table.
+"""report: the headline figures as a table, and the whole story as one page.
 
-A command, no DVC stage: it only reads what the stages have written.
+A command, no DVC stage, which only reads what the stages have written:
+python -m stages.report [--output FILE] [--against REV] [--card]
 """
 
 from __future__ import annotations
 
+import argparse
 import sys
-from typing import Any
+from pathlib import Path
 
-from stages.common import files
-from stages.common.graph import Declared
 from stages.common.launch import guard
 
-# what, key; a key with _low and _high beside it has a 95 % interval
-LINES = (
-    ("base model, test rows", "test_accuracy"),
-    ("  each class counts alike", "test_balanced_accuracy"),
-    ("  linear model", "test_linear_accuracy"),
-    ("  most frequent class", "test_majority_accuracy"),
-    ("base model, test rows, RMSE", "test_rmse"),
-    ("  linear model, RMSE", "test_linear_rmse"),
-    ("  mean of the training rows, RMSE", "test_mean_rmse"),
-    ("fine-tuned, second table's test rows", "finetuned_test_accuracy"),
-    ("  each class counts alike", "finetuned_test_balanced_accuracy"),
-    ("  base model as it is", "finetuned_test_base_accuracy"),
-    ("  most frequent class", "finetuned_test_majority_accuracy"),
-    ("fine-tuned, RMSE", "finetuned_test_rmse"),
-    ("  base model as it is, RMSE", "finetuned_test_base_rmse"),
-    ("base model, validation rows", "ensemble_val_accuracy"),
-    ("  one of its networks", "val_accuracy"),
-    ("gain over training from scratch as long, validation", "transfer_gain"),
-    ("best network of the search, validation rows", "search_max_val_accuracy"),
-    ("  corrected for choosing it", "search_corrected_val_accuracy"),
-    ("  its settings, mean of new starts", "search_best_val_accuracy"),
-    ("best network of the search, validation rows, R2", "search_max_val_r2"),
-    ("  corrected for choosing it, R2", "search_corrected_val_r2"),
-    ("  its settings, mean of new starts, R2", "search_best_val_r2"),
-)
-
-AUDIT = "metrics/audit.csv"
+PAGE, CARD = "report.html", "model_card.md"
 
 
-def report() -> None:
-    """Print the table of headline figures with their intervals, and what the audit found."""
-    found: dict[str, Any] = {}
-    for stage in ("preprocess", "train", "finetune", "evaluate", "search"):
-        found |= files.read_json(Declared.read(stage)(f"metrics/{stage}.json"))
-    for label, key in LINES:
-        if key in found:
-            ends = [found.get(f"{key}_{end}") for end in ("low", "high")]
-            interval = "" if None in ends else f"   95 % interval {ends[0]:.3f} to {ends[1]:.3f}"
-            print(f"{label:54}{found[key]:7.3f}{interval}")
-    for prefix, table in (("", "the table"), ("second_", "the second table")):
-        if count := found.get(f"{prefix}audit_findings"):
-            print(f"audit of {table}: {count} findings, in {AUDIT}")
+def report(output: str = PAGE, against: str = "") -> None:
+    """Print the headline figures; write the page, against a revision where one is named."""
+    from stages.common import files
+    from stages.reporting import headline, page, tracked
+
+    now = tracked.here()
+    written = page.write(now, tracked.at(against) if against else None)
+    files.write_bytes(Path(output), written.encode())
+    print(*headline.lines(now.figures), f"the whole report: {output}", sep="\n")
+
+
+def card(output: str = CARD) -> None:
+    """Write the model card."""
+    from stages.common import files
+    from stages.reporting import card, tracked
+
+    files.write_bytes(Path(output), card.write(tracked.here()).encode())
+    print(f"the model card: {output}")
+
+
+def arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m stages.report",
+        description="Print the headline figures and write the report, one HTML file.",
+    )
+    parser.add_argument("--output", metavar="FILE", help=f"the file written; {PAGE}, or {CARD}")
+    parser.add_argument("--against", metavar="REV", default="", help="a revision to compare with")
+    parser.add_argument("--card", action="store_true", help="write the model card, no page")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Write what was asked for."""
+    asked = arguments()
+    if asked.card:
+        card(asked.output or CARD)
+    else:
+        report(asked.output or PAGE, asked.against)
 
 
 if __name__ == "__main__":
-    sys.exit(guard(report))
+    sys.exit(guard(main))

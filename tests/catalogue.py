@@ -871,6 +871,36 @@ GROUPS: dict[str, list[Example]] = {
             "export --output data",
         ),
     ],
+    "Report": [
+        Example(
+            "a report of nothing",
+            "metrics: this folder has no figures; run `dvc repro`, or name a revision that has "
+            "them",
+            "report",
+            shell="rm metrics/*.json",
+        ),
+        Example(
+            "figures that end too early",
+            "metrics/train.json of this folder: damaged (Expecting property name enclosed in "
+            "double quotes: line 2 column 1 (char 2)); delete it and run `dvc repro`, or name "
+            "another revision",
+            "report",
+            files={"metrics/train.json": "{\n"},
+        ),
+        Example(
+            "a plot's table that is no text",
+            "metrics/errors.csv of this folder: damaged ('utf-8' codec can't decode byte 0xff in "
+            "position 0: invalid start byte); delete it and run `dvc repro`, or name another "
+            "revision",
+            "report",
+            files={"metrics/errors.csv": b"\xff"},
+        ),
+        Example(
+            "a revision that does not exist",
+            "HEAD~9: Git knows no such revision; `git log --oneline --all` lists them",
+            "report --against HEAD~9",
+        ),
+    ],
     "Tensors and models": [
         Example(
             "a model that is not there",

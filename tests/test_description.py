@@ -85,7 +85,7 @@ def overridden(overrides: Sequence[str]) -> dict[str, Any]:
     """Return settings as `dvc exp run -S` would change them."""
     with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
         warnings.simplefilter("ignore")  # DVC leaves the file open
-        from dvc.utils.hydra import apply_overrides  # type: ignore[import-untyped]
+        from dvc.utils.hydra import apply_overrides
 
         path = Path(folder, "params.yaml")
         path.write_text("preprocess:\n  csv: a\n  features: a\n  target: -1\nfinetune:\n  csv: a\n")

@@ -11,7 +11,7 @@ from typing import Any
 from unittest import mock
 
 import pytest
-from dvc.utils.serialize import parse_yaml  # type: ignore[import-untyped]
+from dvc.utils.serialize import parse_yaml
 from ruamel.yaml import YAML
 
 from stages.common import files, params

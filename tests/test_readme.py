@@ -18,14 +18,14 @@ from tests.conftest import ROOT
 README = (ROOT / "README.md").read_text()
 
 
-def test_the_headline_table_is_what_make_prints(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_headline_table_is_what_make_prints(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
     monkeypatch.chdir(ROOT)
-    printed = io.StringIO()
+    printed, page = io.StringIO(), tmp_path / report.PAGE
     with contextlib.redirect_stdout(printed):
-        report.report()
+        report.report(str(page))
     block = re.search(r"<!-- report -->\n```\n(.*?)```", README, re.DOTALL)
     assert block
-    assert block[1] == printed.getvalue()
+    assert f"{block[1]}the whole report: {page}\n" == printed.getvalue()
 
 
 def test_the_error_that_is_shown_is_the_one_that_is_printed(tmp_path) -> None:

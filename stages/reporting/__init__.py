@@ -1,6 +1,21 @@
-"""What a report of a run is made of.
+"""What `stages.report` is made of: tracked files become sections, sections a page or a card.
 
-plots     the plots of dvc.yaml, each with its question and its words
-layout    a filled template laid out for a page
-drawing   a plot drawn as SVG, with the templates that DVC fills
+tracked      the tracked files of this folder, or of a revision in Git
+section      sentences, tables and plots under one heading
+spread       differences with their intervals: larger than chance or not
+headline     is it good: the figures beside their baselines
+remedies     does it learn, does it overfit: causes, measured, with their remedies
+failures     where it fails: classes, confusions, the wrong rows
+gain         did fine-tuning help
+tuning       what the search found, which setting mattered most
+origin       the data: rows, columns, what the audit found
+layers       the network: its layers, shapes and parameters
+provenance   the commit, the lock, the commands that lead here again
+comparison   this folder against a revision: figures, settings
+plots        the plots of dvc.yaml, each with its question and its words
+layout       a filled template laid out for a page
+drawing      a plot drawn as SVG, with the templates that DVC fills
+figures      every plot drawn for a wide and a narrow page
+page         sections and plots as one HTML file
+card         sections as the model card, in Markdown
 """

@@ -1,0 +1,119 @@
+"""Where it fails: the classes, what they are taken for, calibration, the wrong rows."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from stages.reporting.section import Cell, Section, Table, counted
+from stages.reporting.tracked import Tracked
+
+MOST = 50  # rows of a table
+MODELS = {"": "base model", "finetuned_": "fine-tuned model"}
+CLASS_HEADER = ("class", "test rows", "found (recall)", "right when said (precision)", "taken for")
+
+Pairs = Sequence[tuple[str, str]]  # actual, predicted
+
+
+def section(state: Tracked) -> Section:
+    """Return confusions in words, a table of classes per model, and the wrong rows."""
+    sentences, tables = [], []
+    for prefix, name in MODELS.items():
+        pairs = _pairs(state, prefix)
+        if not pairs:
+            continue
+        if f"{prefix}test_accuracy" in state.figures:
+            sentences += [_confused(name, pairs), *_calibration(name, prefix, state.figures)]
+            tables.append(_classes(name, prefix, pairs))
+        else:
+            sentences.append(_residuals(name, prefix, state.figures))
+    title = "Where does it fail?"
+    if not sentences:
+        return Section("failures", title, ["No test rows: nothing is known of where it fails."])
+    return Section("failures", title, sentences, [*tables, *_wrong(state)], "test")
+
+
+def _pairs(state: Tracked, prefix: str) -> Pairs:
+    rows = state.rows(f"plots/{prefix}predicted.csv")
+    if f"{prefix}test_rows" not in state.figures:
+        return []
+    return [(row.get("actual", ""), row.get("predicted", "")) for row in rows]
+
+
+def _confused(name: str, pairs: Pairs) -> str:
+    """Return which classes are taken for each other most often."""
+    wrong = Counter(pair for pair in pairs if pair[0] != pair[1])
+    if not wrong:
+        return f"The {name} confuses no classes: every test row is right."
+    said = [
+        f"{actual} taken for {predicted} ({counted(count, 'row')})"
+        for (actual, predicted), count in _ordered(wrong)[:5]
+    ]
+    return (
+        f"The {name} gets {wrong.total()} of {len(pairs)} test rows wrong; most confused: "
+        f"{', '.join(said)}."
+    )
+
+
+def _ordered(counts: Counter[Any]) -> list[tuple[Any, int]]:
+    """Return what was counted, the most frequent first, then by name."""
+    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+
+
+def _calibration(name: str, prefix: str, figures: Mapping[str, Any]) -> list[str]:
+    error = figures.get(f"{prefix}test_calibration_error")
+    if error is None:
+        return []
+    return [
+        f"Calibration of the {name}: its confidence is off by {error:.3f} on average (expected "
+        "calibration error; 0 is perfect)."
+    ]
+
+
+def _residuals(name: str, prefix: str, figures: Mapping[str, Any]) -> str:
+    said = [
+        f"{word} {figures[f'{prefix}test_{key}']:.4g}"
+        for key, word in (("rmse", "RMSE"), ("mae", "mean absolute error"), ("r2", "R2"))
+        if f"{prefix}test_{key}" in figures
+    ]
+    return f"Residuals of the {name}: {', '.join(said)}, in the unit of the table."
+
+
+def _classes(name: str, prefix: str, pairs: Pairs) -> Table:
+    """Return a row per class, the worst found first."""
+    actual, answers = Counter(a for a, _ in pairs), Counter(p for _, p in pairs)
+    taken: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for (label, answer), count in Counter(pairs).items():
+        taken[label][answer] = count
+    rows: list[tuple[float, list[Cell]]] = []
+    for label in sorted(actual | answers, key=_natural):
+        right = taken[label].pop(label, 0)
+        recall = right / actual[label] if actual[label] else None
+        precision = right / answers[label] if answers[label] else None
+        others = ", ".join(f"{other} ({count})" for other, count in _ordered(taken[label])[:3])
+        row: list[Cell] = [label, actual[label], recall, precision, others]
+        rows.append((1.0 if recall is None else recall, row))
+    ordered = [row for _, row in sorted(rows, key=lambda pair: pair[0])]
+    return Table.first(MOST, f"Classes, {name}, the worst first", CLASS_HEADER, ordered)
+
+
+def _natural(label: str) -> tuple[int, str]:
+    """Return what orders the names of classes, 2 before 10."""
+    return (len(label), label) if label.isdecimal() else (0, label)
+
+
+def _wrong(state: Tracked) -> list[Table]:
+    """Return the test rows that are wrong, the most confident first, or by residual."""
+    rows = state.rows("errors.csv")
+    if not rows:
+        return []
+    header = [name.replace("_", " ") for name in rows[0]]
+    size = "by residual" if "residual" in rows[0] else "the most confident first"
+    caption = f"Wrong test rows, {size} (row: counted from 0 as iloc does)"
+    cells = [[_number(name, text) for name, text in row.items()] for row in rows]
+    return [Table.first(MOST, caption, header, cells)]
+
+
+def _number(name: str, text: str) -> Cell:
+    return float(text) if name in ("confidence", "residual") and text else text

@@ -1,0 +1,127 @@
+"""report: the table it prints, the files it writes, whatever pieces are missing."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from stages import report
+from stages.common.errors import UserError
+from stages.common.launch import guard
+from stages.reporting import headline, tracked
+from tests import reported
+from tests.project import run
+
+BARE = (
+    reported.regression,
+    reported.no_second_table,
+    reported.no_test_rows,
+    reported.no_search,
+    reported.no_lock,
+    reported.no_git,
+    reported.no_schema,
+    reported.diverged,
+)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch) -> Path:
+    """The tracked files, committed; Git looks no further up than there; plots are not drawn."""
+    reported.sketched(monkeypatch)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))
+    path = reported.make(tmp_path / "project")
+    monkeypatch.chdir(path)
+    return path
+
+
+def test_the_table_is_printed_and_the_last_line_names_the_page(folder, capsys):
+    report.report()
+    *table, last = capsys.readouterr().out.splitlines()
+    assert table == [*headline.lines(tracked.here().figures)]
+    assert table[0].startswith("base model, test rows   ")
+    assert last == "the whole report: report.html"
+    assert run(folder, "git", "status", "--porcelain") == ""
+
+
+@pytest.mark.parametrize("write", [report.report, report.card])
+def test_the_same_state_gives_the_same_bytes(folder, monkeypatch, write: Callable[[str], None]):
+    monkeypatch.undo()  # plots are drawn
+    monkeypatch.chdir(folder)
+    write("one")
+    write("other")
+    assert (folder / "one").read_bytes() == (folder / "other").read_bytes()
+    assert (folder / "one").stat().st_size > 5000
+
+
+@pytest.mark.parametrize("take", BARE, ids=[take.__name__ for take in BARE])
+def test_a_missing_piece_does_not_break_page_or_card(folder, take: Callable[[Path], None]):
+    take(folder)
+    report.report("page.html")
+    report.card("card.md")
+    page = (folder / "page.html").read_text()
+    assert page.rstrip().endswith("</html>")
+    for text in (page, (folder / "card.md").read_text()):
+        assert re.findall(r"(?:>|\| )(?:None|nan)(?:<| \|)", text) == []
+
+
+@pytest.mark.parametrize(
+    ("take", "said"),
+    [
+        (reported.regression, "has an RMSE of 1.500 on 3 test rows."),
+        (reported.no_second_table, "There is no second table: nothing was fine-tuned."),
+        (reported.no_test_rows, "No test rows: how good the model is cannot be told."),
+        (reported.no_search, "There was no search yet."),
+        (reported.no_lock, "There is no dvc.lock"),
+        (reported.no_git, "(no Git repository with a commit)"),
+        (reported.diverged, "No: the training diverged; lower train.lr."),
+    ],
+)
+def test_the_page_says_what_is_missing(folder, take: Callable[[Path], None], said: str):
+    report.report("whole.html")
+    take(folder)
+    report.report("page.html")
+    assert said in (folder / "page.html").read_text()
+    assert said not in (folder / "whole.html").read_text()
+
+
+@pytest.mark.parametrize("content", ["{", "[1]", b"\xff"])
+def test_a_damaged_file_is_one_line(folder, content: str | bytes):
+    damaged = content if isinstance(content, bytes) else content.encode()
+    (folder / "metrics/train.json").write_bytes(damaged)
+    with pytest.raises(UserError, match=r"metrics/train\.json of this folder: damaged"):
+        report.report()
+
+
+def test_a_bad_revision_is_one_line_and_writes_nothing(folder, capsys):
+    assert guard(lambda: report.report("page.html", "HEAD~99")) == 2
+    said = capsys.readouterr()
+    assert said.err.count("\n") == 1
+    assert "HEAD~99: Git knows no such revision" in said.err
+    assert said.out == ""
+    assert not (folder / "page.html").exists()
+
+
+def test_settings_changed_since_are_told(folder):
+    text = (folder / "params.yaml").read_text()
+    (folder / "params.yaml").write_text(text.replace("momentum: 0.8", "momentum: 0.7", 1))
+    report.report("page.html")
+    page = (folder / "page.html").read_text()
+    assert "Settings changed since these figures were made" in page
+    assert "This page shows a state that no commit has" in page
+
+
+def test_the_command_line_chooses_page_card_and_revision(folder, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["report", "--card", "--output", "c.md"])
+    report.main()
+    assert (folder / "c.md").read_text().startswith("# Model card\n")
+    reported.figures(folder, "evaluate", test_macro_f1=0.5)
+    monkeypatch.setattr(sys, "argv", ["report", "--against", "HEAD", "--output", "p.html"])
+    report.main()
+    assert "Against HEAD" in (folder / "p.html").read_text()
+    assert capsys.readouterr().out.splitlines()[-1] == "the whole report: p.html"
+    assert json.loads((folder / "metrics/evaluate.json").read_text())["test_macro_f1"] == 0.5
