@@ -29,6 +29,7 @@ LINES = (
     ("  base model as it is, RMSE", "finetuned_test_base_rmse"),
     ("base model, validation rows", "ensemble_val_accuracy"),
     ("  one of its networks", "val_accuracy"),
+    ("  linear model", "linear_val_accuracy"),
     ("gain over training from scratch as long, validation", "transfer_gain"),
     ("best network of the search, validation rows", "search_max_val_accuracy"),
     ("  corrected for choosing it", "search_corrected_val_accuracy"),

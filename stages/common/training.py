@@ -70,6 +70,7 @@ def fit(
     val: Partition,
     observe: Observer | None = None,
     slot: Slot | None = None,
+    thorough: bool = True,
 ) -> Fitted:
     """Train all members of `stack` at once and return each at its best epoch.
 
@@ -78,10 +79,10 @@ def fit(
     `observe(epoch, stack, members)` is called after each epoch, also for epoch 0, with the
     members that are still training. The given stack is not changed.
 
-    slot: where the training is saved between epochs, and continued from.
+    slot: where the training is saved between epochs, and continued from; thorough: as of `Run`.
     """
     saved = slot.load() if slot is not None else None
-    run = Run(task, stack, recipe, train, val, observe, saved=saved)
+    run = Run(task, stack, recipe, train, val, observe, thorough, saved)
     if slot is not None and saved is not None:
         print(f"{slot.path}: goes on after epoch {run.epoch}")
     while run.goes_on():
