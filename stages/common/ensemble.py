@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
-from stages.common import curves, files, health, initialize, objective, training
+from stages.common import curves, files, health, initialize, measurement, objective, training
 from stages.common.checkpoint import Checkpoint
 from stages.common.gate import Overfit
 from stages.common.health import Health
@@ -85,9 +85,9 @@ def figures(trained: Trained, rows: Partition, val: Partition) -> dict[str, Any]
     scores = [record.val_score for record in best]
     late = [curves.overfit_epoch(fitted.history, record) for record in best]
     overfit = sorted(epoch for epoch in late if epoch is not None)
-    norms = training.weight_norms(fitted.stack)
+    norms = measurement.weight_norms(fitted.stack)
     parameters = count_parameters(fitted.stack.widths)
-    together = training.measure_together(task, fitted.stack, val)
+    together = measurement.measure_together(task, fitted.stack, val)
     kept = health.examine(task, fitted.stack, rows)
     hidden = [found for found in kept if found.layer < fitted.stack.depth - 1]
     spread = max(found.spread for epoch, found in trained.health if epoch == 0)

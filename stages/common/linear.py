@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from stages.common import ensemble, network, objective, training
+from stages.common import ensemble, measurement, network, objective, training
 from stages.common.checkpoint import Checkpoint
 from stages.common.partition import Partition
 from stages.common.recipe import Recipe, ladder
@@ -78,7 +78,7 @@ def _fit(
 def figures(trained: Checkpoint, val: Partition) -> dict[str, Any]:
     """Return the flat figures of the linear model: its members' joint score, what was chosen."""
     task = trained.schema.task
-    score = training.measure_together(task, trained.stack, val)[1]
+    score = measurement.measure_together(task, trained.stack, val)[1]
     return {
         f"linear_val_{objective.SCORE[task]}": score,
         "linear_lr": trained.settings["train"]["lr"],

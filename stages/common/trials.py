@@ -27,6 +27,7 @@ from stages.common import (
     files,
     halving,
     initialize,
+    measurement,
     objective,
     space,
     training,
@@ -197,8 +198,8 @@ def advance(
     if until == shared.search.epochs and not run.goes_on():
         task, stack = shared.schema.task, run.fitted.stack
         state = {key: state[key] for key in ("epoch", "active", "diverged", "history")}
-        state["scores"] = training.row_scores(task, stack, shared.val)
-        state["figures"] = torch.stack(training.measure(task, stack, shared.rows)).cpu()
+        state["scores"] = measurement.row_scores(task, stack, shared.val)
+        state["figures"] = torch.stack(measurement.measure(task, stack, shared.rows)).cpu()
     return files.tensor_bytes(state)
 
 

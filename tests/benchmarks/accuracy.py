@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 import stages  # noqa: F401  isort: skip
-from stages.common import dataset, ensemble, linear, params, training
+from stages.common import dataset, ensemble, linear, measurement, params
 from tests.columns import partition
 
 SEEDS = range(20)
@@ -28,9 +28,9 @@ def main() -> None:
         schema, recipe = built.schema, settings.train.model_copy(update={"seed": seed})
         base = ensemble.train(schema, rows, val, settings.model, recipe).fitted.stack
         plain = linear.train(schema, rows, val, settings.model, recipe).stack
-        validated.append(training.measure_together(schema.task, base, val)[1])
-        tested.append(training.measure_together(schema.task, base, test)[1])
-        beside.append(training.measure_together(schema.task, plain, test)[1])
+        validated.append(measurement.measure_together(schema.task, base, val)[1])
+        tested.append(measurement.measure_together(schema.task, base, test)[1])
+        beside.append(measurement.measure_together(schema.task, plain, test)[1])
         print(f"{seed:4}   {validated[-1]:10.4f}   {tested[-1]:.4f}   {beside[-1]:.4f}", flush=True)
     for name, values in (("base", tested), ("linear", beside)):
         mean, deviation = statistics.mean(values), statistics.stdev(values)
