@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def train(settings: Settings, paths: Declared) -> None:
     """Write the base model, the linear baseline, their curves and metrics/train.json."""
-    from stages.common import arithmetic, checkpoint, curves, ensemble, gate, network
+    from stages.common import arithmetic, checkpoint, curves, ensemble, gate, linear, network
     from stages.common.partition import Partition
     from stages.common.resume import Saves
 
@@ -31,13 +31,15 @@ def train(settings: Settings, paths: Declared) -> None:
     saves = Saves(paths, settings)
     given = schema, rows, val, settings.model, settings.train
     base = ensemble.train(*given, saves.slot("base"))
-    linear = ensemble.train_linear(*given, saves.slot("linear"))
+    plain = linear.train(*given, saves)
 
     base.checkpoint.save(paths("base.pt"))
-    linear.checkpoint.save(paths("linear.pt"))
+    plain.save(paths("linear.pt"))
     curves.write_history(paths("training.csv"), base.fitted.history, base.fitted.best)
     curves.write_health(paths("health.csv"), base.health)
-    ensemble.write_figures(paths("train.json"), base, passed, rows, val)
+    beside = linear.figures(plain, val)
+    ensemble.write_figures(paths("train.json"), base, beside, passed, rows, val)
+    print(linear.sentence(plain, beside))
 
 
 if __name__ == "__main__":

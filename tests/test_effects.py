@@ -17,6 +17,7 @@ from stages.common import (
     ensemble,
     evaluation,
     initialize,
+    measurement,
     params,
     proposals,
     race,
@@ -266,7 +267,7 @@ def test_train_class_balance_finds_more_of_a_rare_class(train, blobs):
     recalls = []
     for balance in (0.0, 0.5, 1.0):
         trained = train(rows, val, epochs=30, lr=0.1, class_balance=balance)
-        hits = training.row_scores("classification", trained.checkpoint.stack, others)[0]
+        hits = measurement.row_scores("classification", trained.checkpoint.stack, others)[0]
         recalls.append(hits[others.target == 2].mean().item())
     assert recalls[0] + 0.05 < recalls[1] < recalls[2] - 0.05
 

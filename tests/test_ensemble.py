@@ -106,16 +106,6 @@ def test_the_checkpoint_has_the_settings_it_was_trained_with(run):
     assert found.stack.widths == [6, 8, 4, 3]
 
 
-def test_the_linear_baseline_has_no_hidden_layer_and_the_same_recipe(settings, blobs):
-    model = settings.model.model_copy(update=MODEL | {"max_parameters": 1})
-    chosen = settings.train.model_copy(update=TRAIN | {"epochs": 1})
-    found = ensemble.train_linear(schema_of(3), blobs(60), blobs(40, seed=1), model, chosen)
-    assert found.checkpoint.stack.widths == [6, 3]
-    assert len(found.checkpoint.stack) == 3
-    assert found.checkpoint.settings["model"]["hidden"] == []
-    assert found.checkpoint.settings["train"] == chosen.model_dump()
-
-
 def test_health_is_examined_before_training_and_after_every_epoch(run):
     found = run(epochs=3).health
     assert [epoch for epoch, _ in found] == sorted([0, 1, 2, 3] * 9)
@@ -247,9 +237,10 @@ def test_figures_are_written_and_said_in_words(run, blobs, tmp_path, capsys):
     passed = Overfit(rows=16, steps=20, loss=0.001, score=1.0)
     rows, val = blobs(60, spread=2.0), blobs(40, seed=1, spread=2.0)
     trained = run()
-    ensemble.write_figures(tmp_path / "train.json", trained, passed, rows, val)
+    ensemble.write_figures(tmp_path / "train.json", trained, {"linear_lr": 0.5}, passed, rows, val)
     found = json.loads((tmp_path / "train.json").read_text())
     expected = ensemble.figures(trained, rows, val)
+    assert found["linear_lr"] == 0.5
     assert found["gate_steps"] == 20
     assert found["gate_loss"] == 0.001
     assert found["gate_score"] == 1.0
@@ -299,5 +290,5 @@ def test_starting_weights_between_0_and_1_are_warned_of(run, blobs, tmp_path, ca
     deep = {"hidden": [64, 64, 64], "init": "uniform", "init_low": 0.0, "init_high": 1.0}
     trained = run(**deep, epochs=1, lr=1e-9)
     passed = Overfit(rows=16, steps=20, loss=0.001, score=1.0)
-    ensemble.write_figures(tmp_path / "t.json", trained, passed, blobs(60), blobs(40, seed=1))
+    ensemble.write_figures(tmp_path / "t.json", trained, {}, passed, blobs(60), blobs(40, seed=1))
     assert "outputs explode" in capsys.readouterr().out

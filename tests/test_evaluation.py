@@ -13,7 +13,7 @@ import pytest
 import torch
 from torchmetrics.classification import MulticlassAccuracy
 
-from stages.common import dataset, evaluation, initialize, intervals, tally, training
+from stages.common import dataset, evaluation, initialize, intervals, measurement, tally
 from stages.common.checkpoint import Checkpoint
 from stages.common.network import Stack
 from stages.common.partition import Partition
@@ -207,10 +207,10 @@ def test_a_wrong_answer_of_full_confidence_has_a_finite_loss():
     assert loss == pytest.approx(-math.log(tally.SMALLEST))
 
 
-def test_loss_and_accuracy_are_those_that_training_measures():
+def test_loss_and_accuracy_are_those_that_are_measured_in_training():
     part, stack = noise(50, 3), drawn(3, 4)
     found = evaluation.figures(stack, schema_of(3, 4), part, BINS)
-    together = training.measure_together("classification", stack, part)
+    together = measurement.measure_together("classification", stack, part)
     assert (found["loss"], found["accuracy"]) == pytest.approx(together, rel=1e-5)
 
 

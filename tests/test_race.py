@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from stages.common import files, grouping, halving, initialize, race, training, workers
+from stages.common import files, grouping, halving, initialize, measurement, race, training, workers
 from stages.common.errors import UserError
 from stages.common.recipe import Recipe
 from stages.common.trials import Common, Trial
@@ -129,7 +129,7 @@ def test_a_trial_is_what_training_its_settings_gives(run, blobs):
     shared = TRAIN | {"epochs": 4, "seed": 5, "lr": 0.02, "dropout": 0.0}
     recipe = Recipe.of([shared], 2, shared)
     fitted = training.fit("classification", stack, recipe, blobs(60), blobs(40, seed=1))
-    scores = training.row_scores("classification", fitted.stack, blobs(40, seed=1))[0]
+    scores = measurement.row_scores("classification", fitted.stack, blobs(40, seed=1))[0]
     best = replace(fitted.best[0], member=1)
     assert learnt_by(found) == learnt_by(Trial({}, 0, best, scores=scores))
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
 
-from stages.common import batches, initialize, objective, training
+from stages.common import batches, initialize, measurement, objective, training
 from stages.common.batches import Augmentation
 from stages.common.network import MODULES, Stack
 from stages.common.objective import Task
@@ -254,7 +254,7 @@ def test_each_member_is_returned_at_its_lowest_validation_loss(make_recipe, blob
         epochs.add(best.epoch)
     assert len(epochs) > 1
     assert min(epochs) < 12
-    losses = training.measure("classification", fitted.stack, val)[0].tolist()
+    losses = measurement.measure("classification", fitted.stack, val)[0].tolist()
     assert losses == [record.val_loss for record in fitted.best]
 
 
@@ -330,7 +330,7 @@ def test_a_rising_loss_is_divergence_only_above_ten_times_the_first(
             return torch.tensor([loss], dtype=torch.float64), torch.zeros(1)
 
         calls: list[int] = []
-        monkeypatch.setattr(training, "measure", measure)
+        monkeypatch.setattr(measurement, "measure", measure)
         recipe = make_recipe(1, 2, epochs=3)
         return training.fit("classification", build([6, 8, 3], 1), recipe, blobs(9), blobs(9))
 
@@ -569,65 +569,6 @@ def test_class_balance_has_no_effect_on_a_regression(make_recipe):
     assert stories[0] == stories[1]
 
 
-@pytest.mark.parametrize("count", [1, 7, 30])
-def test_measure_agrees_with_torch_over_the_whole_part_whatever_the_chunk(monkeypatch, count):
-    monkeypatch.setattr(training, "CHUNK", 7)
-    tasks: list[tuple[Task, int]] = [("classification", 4), ("regression", 1)]
-    for task, outputs in tasks:
-        part, stack = random_rows(task, count, 5, outputs, 0), build([5, 8, outputs], 3, "gelu")
-        loss, score = training.measure(task, stack, part)
-        for member in range(3):
-            predicted = stack.member(member)(part.features)
-            if task == "classification":
-                expected = F.cross_entropy(predicted, part.target)
-                hits = (predicted.argmax(dim=1) == part.target).double().mean()
-                assert score[member].item() == pytest.approx(hits.item())
-            else:
-                expected = F.mse_loss(predicted[:, 0], part.target)
-                assert score[member].item() == pytest.approx(1 - expected.item(), rel=1e-5)
-            assert loss[member].item() == pytest.approx(expected.item(), rel=1e-6)
-
-
-def test_measure_draws_no_random_number_and_keeps_mode_and_gradients(blobs):
-    stack, part = build([6, 8, 3], 2), blobs(30)
-    state, mode = torch.random.get_rng_state(), stack.training
-    first = training.measure("classification", stack, part)
-    assert torch.equal(torch.random.get_rng_state(), state)
-    assert stack.training == mode
-    assert torch.is_grad_enabled()
-    assert not any(figure.requires_grad for figure in first)
-    assert all(p.requires_grad and p.grad is None for p in stack.parameters())
-    again = training.measure("classification", stack, part)
-    assert all(torch.equal(*pair) for pair in zip(first, again, strict=True))
-
-
-def test_measuring_together_is_the_loss_of_the_mean_probability(monkeypatch, blobs):
-    monkeypatch.setattr(training, "CHUNK", 7)
-    stack, part = build([6, 8, 3], 4), blobs(30)
-    mean = stack(part.features).softmax(dim=-1).mean(dim=0).detach()
-    loss, score = training.measure_together("classification", stack, part)
-    assert loss == pytest.approx(F.nll_loss(mean.log(), part.target).item(), rel=1e-6)
-    assert score == pytest.approx((mean.argmax(dim=1) == part.target).double().mean().item())
-
-
-def test_row_scores_are_those_whose_mean_is_measured(monkeypatch, blobs):
-    monkeypatch.setattr(training, "CHUNK", 7)
-    stack, part = build([6, 8, 3], 4), blobs(30)
-    found = training.row_scores("classification", stack, part)
-    hits = stack(part.features).argmax(dim=-1) == part.target
-    assert torch.equal(found, hits.float())
-    assert not found.requires_grad
-
-
-def test_weight_norms_leave_biases_out():
-    stack = build([2, 2, 1], 2)
-    with torch.no_grad():
-        for parameter in stack.parameters():
-            parameter.fill_(1.0)
-        stack.layers[0].weight[1] = 2.0
-    assert training.weight_norms(stack) == pytest.approx([math.sqrt(6), math.sqrt(4 * 4 + 2)])
-
-
 def test_records_name_epoch_member_losses_and_scores(make_recipe, blobs):
     train, val = blobs(60), blobs(30, seed=1)
     fitted = training.fit(
@@ -638,7 +579,7 @@ def test_records_name_epoch_member_losses_and_scores(make_recipe, blobs):
     ]
     best = fitted.best[1]
     on_train, on_val = (
-        training.measure("classification", fitted.stack, part) for part in (train, val)
+        measurement.measure("classification", fitted.stack, part) for part in (train, val)
     )
     assert (best.train_loss, best.train_score) == tuple(figure[1].item() for figure in on_train)
     assert (best.val_loss, best.val_score) == tuple(figure[1].item() for figure in on_val)
@@ -678,7 +619,7 @@ def check_learning(make_recipe: Callable[..., Recipe], rows: Partition) -> None:
 def check_measuring(make_recipe: Callable[..., Recipe], rows: Partition) -> None:
     stack = build([6, 8, 3], 1)
     expected = F.cross_entropy(stack.member(0)(rows.features), rows.target).item()
-    loss, _ = training.measure("classification", stack, rows)
+    loss, _ = measurement.measure("classification", stack, rows)
     assert loss.item() == pytest.approx(expected, rel=1e-6)
 
 

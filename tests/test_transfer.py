@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from stages.common import arms as ways
-from stages.common import initialize, training, transfer
+from stages.common import initialize, measurement, recipe, training, transfer
 from stages.common.checkpoint import Checkpoint
 from stages.common.partition import Partition
 from stages.common.schema import Numeric, Schema, Target
@@ -23,7 +23,7 @@ from stages.common.transfer import Gain, Transfer
 @pytest.fixture(autouse=True)
 def one_rate(monkeypatch):
     """Controls at the base model's rate and at the fine-tuning rate only: fewer arms."""
-    monkeypatch.setattr(ways, "LADDER", (1.0,))
+    monkeypatch.setattr(recipe, "LADDER", (1.0,))
 
 
 MODEL = {
@@ -211,7 +211,7 @@ def test_every_arm_trains_for_all_epochs_also_when_it_does_not_improve(run, blob
 def test_the_fine_tuned_model_is_the_arm_that_was_asked_for(run, blobs):
     found, val = run(freeze=2), similar(blobs(60, seed=3))
     assert len(found.checkpoint.stack) == 3
-    loss = training.measure("classification", found.checkpoint.stack, val)[0]
+    loss = measurement.measure("classification", found.checkpoint.stack, val)[0]
     assert loss.tolist() == pytest.approx([record.val_loss for record in found.best[0]])
 
 
@@ -269,7 +269,7 @@ def test_a_gain_is_the_difference_of_mean_scores_with_its_paired_interval(run, b
 
 def test_before_the_first_epoch_the_base_model_is_scored_as_it_is(run, make_base, blobs):
     base, val = make_base(), similar(blobs(60, seed=3))
-    score = training.measure("classification", base.stack, val)[1].mean().item()
+    score = measurement.measure("classification", base.stack, val)[1].mean().item()
     found = run(base)
     assert found.gains[0].tuned == pytest.approx(score)
     assert transfer.figures(found)["untuned_val_accuracy"] == pytest.approx(score)

@@ -43,10 +43,12 @@ recipe       how each member of a stack is trained
 batches      the order of rows, the noise and the mixing of a training step
 optimizer    SGD and AdamW with one setting per member
 objective    loss and score per row, by task
+measurement  loss and score of a stack on one part
 training     the loop that trains a stack
 curves       what was measured per epoch, as tables for plots
 health       saturated and dead units, gradient norms, activation spread
 ensemble     the members of the base model, and their figures in words
+linear       the linear model beside the base model, as good as it can be
 parity       the engine against plain PyTorch, on one batch
 gate         overfit one batch, or say why it cannot be done
 tally        figures of predictions that come in batches

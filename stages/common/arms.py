@@ -19,11 +19,8 @@ from stages.common import initialize, network
 from stages.common.checkpoint import Checkpoint
 from stages.common.errors import UserError
 from stages.common.network import Stack
+from stages.common.recipe import ladder
 from stages.common.schema import Schema
-
-# Times the base model's learning rate. A short budget wants larger steps than the full
-# training did: with that rate alone the control would be weaker than it can be.
-LADDER = (0.5, 1.0, 2.0, 4.0, 8.0)
 
 
 @dataclass(frozen=True)
@@ -72,7 +69,9 @@ def plan(freeze: int | Sequence[str], layers: int, lr: float, base_lr: float) ->
     tuned = [asked, *(depth for depth in depths if depth != asked)]
     arms = [Arm(_name(frozen), frozen, lr, scratch=False) for frozen in tuned]
     free = (False,) * layers
-    rates = dict.fromkeys([*(min(1.0, base_lr * factor) for factor in LADDER), lr])
+    # a short budget wants larger steps than the full training did: with the base model's rate
+    # alone the control would be weaker than it can be
+    rates = dict.fromkeys([*ladder(base_lr), lr])
     return arms + [Arm(f"from scratch, lr {rate:g}", free, rate, scratch=True) for rate in rates]
 
 

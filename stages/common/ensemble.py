@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
-from stages.common import curves, files, health, initialize, objective, training
+from stages.common import curves, files, health, initialize, measurement, objective, training
 from stages.common.checkpoint import Checkpoint
 from stages.common.gate import Overfit
 from stages.common.health import Health
@@ -44,16 +44,8 @@ def train(
     slot: Slot | None = None,
 ) -> Trained:
     """Train `settings.members` networks at once and examine their health after each epoch."""
-    widths = [schema.n_features, *model.hidden, schema.n_outputs]
     members = settings.members
-    stack = initialize.stack(
-        widths,
-        model.activation,
-        [(settings.seed, member) for member in range(members)],
-        [model.init] * members,
-        [(model.init_low, model.init_high)] * members,
-        [model.negative_slope] * members,
-    ).to(rows.target.device)
+    stack = starting_weights(schema, model, members, settings.seed).to(rows.target.device)
     shared = settings.model_dump()
     each = {**shared, "dropout": model.dropout}
     recipe = Recipe.of([each] * members, stack.depth, shared).to(rows.target.device)
@@ -70,16 +62,16 @@ def train(
     return Trained(Checkpoint(fitted.stack, schema, used), fitted, seen)
 
 
-def train_linear(
-    schema: Schema,
-    rows: Partition,
-    val: Partition,
-    model: Model,
-    settings: Train,
-    slot: Slot | None = None,
-) -> Trained:
-    """Train the linear baseline: the same engine and recipe with no hidden layer."""
-    return train(schema, rows, val, model.model_copy(update={"hidden": []}), settings, slot)
+def starting_weights(schema: Schema, model: Model, members: int, seed: int) -> Stack:
+    """Return the stack that `train` starts from."""
+    return initialize.stack(
+        [schema.n_features, *model.hidden, schema.n_outputs],
+        model.activation,
+        [(seed, member) for member in range(members)],
+        [model.init] * members,
+        [(model.init_low, model.init_high)] * members,
+        [model.negative_slope] * members,
+    )
 
 
 def figures(trained: Trained, rows: Partition, val: Partition) -> dict[str, Any]:
@@ -93,9 +85,9 @@ def figures(trained: Trained, rows: Partition, val: Partition) -> dict[str, Any]
     scores = [record.val_score for record in best]
     late = [curves.overfit_epoch(fitted.history, record) for record in best]
     overfit = sorted(epoch for epoch in late if epoch is not None)
-    norms = training.weight_norms(fitted.stack)
+    norms = measurement.weight_norms(fitted.stack)
     parameters = count_parameters(fitted.stack.widths)
-    together = training.measure_together(task, fitted.stack, val)
+    together = measurement.measure_together(task, fitted.stack, val)
     kept = health.examine(task, fitted.stack, rows)
     hidden = [found for found in kept if found.layer < fitted.stack.depth - 1]
     spread = max(found.spread for epoch, found in trained.health if epoch == 0)
@@ -123,12 +115,20 @@ def figures(trained: Trained, rows: Partition, val: Partition) -> dict[str, Any]
 
 
 def write_figures(
-    path: Path, trained: Trained, passed: Overfit, rows: Partition, val: Partition
+    path: Path,
+    trained: Trained,
+    beside: dict[str, Any],
+    passed: Overfit,
+    rows: Partition,
+    val: Partition,
 ) -> None:
-    """Write metrics/train.json and print what it says in words."""
+    """Write metrics/train.json and print what it says of the base model in words.
+
+    beside: figures of the linear model.
+    """
     found = figures(trained, rows, val)
     gate = {"gate_steps": passed.steps, "gate_loss": passed.loss, "gate_score": passed.score}
-    files.write_metrics(path, found | gate)
+    files.write_metrics(path, found | beside | gate)
     score = objective.SCORE[trained.checkpoint.schema.task]
     print(
         f"base: {len(trained.fitted.best)} members of {found['parameters']} parameters, best epoch "

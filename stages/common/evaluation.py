@@ -14,11 +14,11 @@ from torch import Tensor
 
 from stages.common import objective
 from stages.common.checkpoint import Checkpoint
+from stages.common.measurement import CHUNK
 from stages.common.network import Stack
 from stages.common.partition import Partition
 from stages.common.schema import Schema
 from stages.common.tally import ClassTally, ValueTally
-from stages.common.training import CHUNK
 
 TOP_FEATURES = 3
 Figures = dict[str, float | int | None]

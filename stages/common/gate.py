@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from stages.common import health, initialize, parity, training
+from stages.common import health, initialize, measurement, parity, training
 from stages.common.batches import Augmentation
 from stages.common.errors import UserError
 from stages.common.network import Stack
@@ -143,12 +143,12 @@ def _learn(schema: Schema, rows: Partition, model: Model, seed: int) -> tuple[Ov
     recipe = Recipe.of([MEMBER], stack.depth, shared).to(rows.target.device)
     doubt = parity.doubt(task, stack, recipe, rows)
     optimizer, augmentation = OPTIMIZERS["adamw"](stack, recipe), Augmentation(recipe)
-    start = training.measure(task, stack, rows)[0].item()
+    start = measurement.measure(task, stack, rows)[0].item()
     ratio = health.first_to_last(health.examine(task, stack, rows))
     for count in range(1, STEPS + 1):
         training.step(task, stack, optimizer, augmentation, rows.features, rows.target)
         if count % 10 == 0 or count == STEPS:
-            loss, score = (value.item() for value in training.measure(task, stack, rows))
+            loss, score = (value.item() for value in measurement.measure(task, stack, rows))
             reached = Overfit(len(rows), count, loss, score)
             if loss < LOSS and score > 1 - LOSS and not doubt:
                 return reached, ""

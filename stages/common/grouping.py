@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import torch
 
-from stages.common import files, initialize, training
+from stages.common import files, initialize, measurement
 from stages.common.network import Stack, count_parameters
 from stages.common.recipe import Recipe
 from stages.common.resume import State
@@ -139,8 +139,8 @@ def advance(common: Common, group: Group, saved: bytes | None, until: int) -> by
         task, stack = common.schema.task, run.fitted.stack
         if until == common.search.epochs:
             state = {key: state[key] for key in ("epoch", "active", "best", "diverged")}
-        state["scores"] = training.row_scores(task, stack, common.val)
-        state["figures"] = torch.stack(training.measure(task, stack, common.rows)).cpu()
+        state["scores"] = measurement.row_scores(task, stack, common.val)
+        state["figures"] = torch.stack(measurement.measure(task, stack, common.rows)).cpu()
     return files.tensor_bytes(state)
 
 

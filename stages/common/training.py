@@ -1,4 +1,4 @@
-"""The loop that trains a stack. From the outside in: fit, epoch, step; and measure.
+"""The loop that trains a stack. From the outside in: fit, epoch, step.
 
 `train` and `finetune` call `fit`; they differ in the starting weights and in the recipe.
 Between two epochs a training is a `Run`, which can be saved and continued: `search` trains
@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from stages.common import batches, objective
+from stages.common import batches, measurement, objective
 from stages.common.batches import Augmentation
 from stages.common.network import Stack
 from stages.common.objective import Task
@@ -24,7 +24,6 @@ from stages.common.progress import Progress
 from stages.common.recipe import Recipe
 from stages.common.resume import Slot, State
 
-CHUNK = 2048  # rows evaluated at once
 DIVERGED = 10.0  # times the training loss of the starting weights, or of knowing nothing
 KNOWS_NOTHING = 1.0  # about the loss of a constant answer, for classes and standardised values
 
@@ -71,6 +70,7 @@ def fit(
     val: Partition,
     observe: Observer | None = None,
     slot: Slot | None = None,
+    thorough: bool = True,
 ) -> Fitted:
     """Train all members of `stack` at once and return each at its best epoch.
 
@@ -80,10 +80,10 @@ def fit(
     members that are still training. The given stack is not changed.
 
     slot: where the training is saved between epochs, and continued from; how far it is is told
-    under its name.
+    under its name. thorough: as of `Run`.
     """
     saved = slot.load() if slot is not None else None
-    run = Run(task, stack, recipe, train, val, observe, saved=saved)
+    run = Run(task, stack, recipe, train, val, observe, thorough, saved)
     if slot is not None and saved is not None:
         print(f"{slot.path}: goes on after epoch {run.epoch}")
     with Progress() as progress:
@@ -190,9 +190,9 @@ class Run:
 
     def _measure(self, running: Tensor | None) -> list[Record]:
         """Return a record per active member; running: the losses of the epoch, float64 (K,)."""
-        on_val = measure(self.task, self.stack, self.val)
+        on_val = measurement.measure(self.task, self.stack, self.val)
         if running is None or self.thorough:
-            on_train = measure(self.task, self.stack, self.train)
+            on_train = measurement.measure(self.task, self.stack, self.train)
         else:
             on_train = running, torch.full_like(running, math.nan)
         columns = (on_train[0] if running is None else running, *on_train, *on_val)
@@ -321,44 +321,3 @@ def step(
     gradients = torch.autograd.grad(losses.sum() / len(y), optimizer.parameters)
     optimizer.step(gradients)
     return losses.detach()
-
-
-@torch.no_grad()
-def measure(task: Task, stack: Stack, part: Partition) -> tuple[Tensor, Tensor]:
-    """Return mean loss and mean score of each member over a part, float64 (K,) each.
-
-    Nothing is left switched on or off: dropout exists only where a mask is passed, and no
-    random number is drawn.
-    """
-    loss = torch.zeros(len(stack), dtype=torch.float64, device=part.target.device)
-    score = torch.zeros_like(loss)
-    for x, y in part.batches(CHUNK):
-        outputs = stack(x)
-        loss += objective.losses(task, outputs, y).double().sum(dim=1)
-        score += objective.scores(task, outputs, y).double().sum(dim=1)
-    return loss / len(part), score / len(part)
-
-
-@torch.no_grad()
-def measure_together(task: Task, stack: Stack, part: Partition) -> tuple[float, float]:
-    """Return mean loss and score of the members' joint prediction over a part."""
-    loss = score = 0.0
-    for x, y in part.batches(CHUNK):
-        joint = objective.join(task, stack(x))
-        loss += objective.losses(task, joint, y).double().sum().item()
-        score += objective.scores(task, joint, y).double().sum().item()
-    return loss / len(part), score / len(part)
-
-
-@torch.no_grad()
-def row_scores(task: Task, stack: Stack, part: Partition) -> Tensor:
-    """Return the score of each member and row, float32 (K, rows), on the CPU."""
-    pairs = part.batches(CHUNK)
-    return torch.cat([objective.scores(task, stack(x), y) for x, y in pairs], dim=1).cpu()
-
-
-@torch.no_grad()
-def weight_norms(stack: Stack) -> list[float]:
-    """Return the L2 norm of each member's weights, biases left out."""
-    squares = sum(layer.weight.double().square().sum(dim=(1, 2)) for layer in stack.layers)
-    return [math.sqrt(square) for square in squares.tolist()]  # type: ignore[union-attr]

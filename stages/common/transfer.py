@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from stages.common import arms as ways
-from stages.common import files, intervals, objective, training
+from stages.common import files, intervals, measurement, objective, training
 from stages.common.arms import Arm
 from stages.common.checkpoint import Checkpoint
 from stages.common.network import Stack, count_parameters
@@ -72,7 +72,7 @@ def run(
 
     def observe(epoch: int, stack: Stack, active: list[int]) -> Tensor:
         now = torch.full((len(recipe.lr), len(val)), torch.nan)  # of members that have stopped
-        now[active] = training.row_scores(schema.task, stack, val)
+        now[active] = measurement.row_scores(schema.task, stack, val)
         return now
 
     fitted = training.fit(schema.task, stack, recipe, rows, val, observe, slot)
@@ -88,7 +88,7 @@ def run(
         return Gain(epoch, ours, theirs, ours - theirs, low, high, arms[control].name)
 
     gains = [compare(epoch, now) for epoch, now in enumerate(scores)]
-    final = compare(settings.epochs, training.row_scores(schema.task, fitted.stack, val))
+    final = compare(settings.epochs, measurement.row_scores(schema.task, fitted.stack, val))
     checkpoint = _checkpoint(base, schema, fitted, settings)
     stuck = sum(record.epoch == 0 for record in best[0])
     return Transfer(checkpoint, arms, best, gains, final, ways.keeps_head(base, schema), stuck)

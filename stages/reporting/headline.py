@@ -26,6 +26,7 @@ LINES = (
     ("  base model as it is, RMSE", "finetuned_test_base_rmse"),
     ("base model, validation rows", "ensemble_val_accuracy"),
     ("  one of its networks", "val_accuracy"),
+    ("  linear model", "linear_val_accuracy"),
     ("gain over training from scratch as long, validation", "transfer_gain"),
     ("best network of the search, validation rows", "search_max_val_accuracy"),
     ("  corrected for choosing it", "search_corrected_val_accuracy"),
@@ -37,6 +38,7 @@ LINES = (
 PAGE = (  # what the page has beside them
     ("base model, validation rows, R2", "ensemble_val_r2"),
     ("  one of its networks, R2", "val_r2"),
+    ("  linear model, R2", "linear_val_r2"),
 )
 AUDIT = "metrics/audit.csv"
 

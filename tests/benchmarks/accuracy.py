@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 import stages  # noqa: F401  isort: skip
-from stages.common import dataset, ensemble, params, training
+from stages.common import dataset, ensemble, linear, measurement, params
 from tests.columns import partition
 
 SEEDS = range(20)
@@ -19,7 +19,7 @@ SEEDS = range(20)
 def main() -> None:
     """Print a row per split seed, then mean and standard deviation."""
     settings = params.load()
-    tested, validated, linear = [], [], []
+    tested, validated, beside = [], [], []
     print("seed   validation   test   linear model, test")
     for seed in SEEDS:
         chosen = settings.preprocess.model_copy(update={"seed": seed})
@@ -27,12 +27,12 @@ def main() -> None:
         rows, val, test = (partition(built, part) for part in ("train", "val", "test"))
         schema, recipe = built.schema, settings.train.model_copy(update={"seed": seed})
         base = ensemble.train(schema, rows, val, settings.model, recipe).fitted.stack
-        plain = ensemble.train_linear(schema, rows, val, settings.model, recipe).fitted.stack
-        validated.append(training.measure_together(schema.task, base, val)[1])
-        tested.append(training.measure_together(schema.task, base, test)[1])
-        linear.append(training.measure_together(schema.task, plain, test)[1])
-        print(f"{seed:4}   {validated[-1]:10.4f}   {tested[-1]:.4f}   {linear[-1]:.4f}", flush=True)
-    for name, values in (("base", tested), ("linear", linear)):
+        plain = linear.train(schema, rows, val, settings.model, recipe).stack
+        validated.append(measurement.measure_together(schema.task, base, val)[1])
+        tested.append(measurement.measure_together(schema.task, base, test)[1])
+        beside.append(measurement.measure_together(schema.task, plain, test)[1])
+        print(f"{seed:4}   {validated[-1]:10.4f}   {tested[-1]:.4f}   {beside[-1]:.4f}", flush=True)
+    for name, values in (("base", tested), ("linear", beside)):
         mean, deviation = statistics.mean(values), statistics.stdev(values)
         print(
             f"{name}: mean test accuracy {mean:.4f}, standard deviation {deviation:.4f}, "
