@@ -12,11 +12,12 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any
 
-from stages.reporting.layout import LEAST, Spec, adapt, sized
+from stages.reporting.layout import LEAST, Spec, adapt, beside, sized
 from stages.reporting.plots import Plot
 
 VEGA_LITE = "5.8"  # of the versions that can draw, the nearest to that of DVC's page
-SLACK = 10  # pixels that an image may be too narrow
+SLACK = 24  # pixels that an image may be too narrow
+AROUND = 90  # pixels of axis and legend, about
 ATTEMPTS = 6  # to find the width of a panel
 MOST = 3.0  # panels beside each other
 
@@ -69,7 +70,8 @@ def read(text: str) -> list[dict[str, str]]:
 
 def fit(page: Spec, width: int) -> str:
     """Return the image with panels as wide as `width` allows, found by the secant method."""
-    panel, columns, fitting = width / 3, 1.0, ""
+    columns = float(beside(page))
+    panel, fitting = max(LEAST, (width - AROUND) / columns), ""
     before: tuple[float, float] | None = None
     for _ in range(ATTEMPTS):
         svg = render(sized(page, panel))

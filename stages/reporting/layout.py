@@ -80,6 +80,11 @@ def sized(page: Spec, panel: float) -> Spec:
     return made
 
 
+def beside(page: Spec) -> int:
+    """Return how many panels a page may have beside each other."""
+    return max((part["columns"] for part in _parts(page) if "facet" in part), default=1)
+
+
 def _parts(node: Any) -> Iterator[Spec]:
     """Yield every mapping of a specification, but not its rows."""
     if isinstance(node, dict):
