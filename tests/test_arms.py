@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from stages.common import arms, initialize, recipe
+from stages.common import arms, initialize
 from stages.common.checkpoint import Checkpoint
 from stages.common.errors import UserError
 from stages.common.network import Stack
@@ -17,7 +17,7 @@ from stages.common.schema import Numeric, Schema, Target
 @pytest.fixture(autouse=True)
 def one_rate(monkeypatch):
     """Controls at the base model's rate and at the fine-tuning rate only: fewer arms."""
-    monkeypatch.setattr(recipe, "LADDER", (1.0,))
+    monkeypatch.setattr(arms, "LADDER", (1.0,))
 
 
 def schema_of(*classes, features=4) -> Schema:
@@ -205,6 +205,6 @@ def test_more_seeds_than_the_base_has_members_are_refused():
 
 
 def test_controls_climb_a_ladder_of_rates_up_to_1(monkeypatch):
-    monkeypatch.setattr(recipe, "LADDER", (0.5, 1.0, 2.0, 4.0))
+    monkeypatch.setattr(arms, "LADDER", (0.5, 1.0, 2.0, 4.0))
     rates = [arm.lr for arm in arms.plan(0, 2, 0.01, 0.4) if arm.scratch]
     assert rates == [0.2, 0.4, 0.8, 1.0, 0.01]

@@ -11,7 +11,6 @@ import pytest
 import torch
 
 from stages.common import ensemble, files, linear
-from stages.common.recipe import LADDER
 from tests.test_ensemble import MODEL, TRAIN, same, schema_of, weights
 
 
@@ -40,7 +39,7 @@ def test_every_rate_is_tried_with_and_without_regularisers_the_given_settings_fi
     given = settings.train.model_copy(update=TRAIN | {"noise": 0.3, "lr": 0.08})
     found = linear.candidates(given)
     assert found[0] == given
-    rates = sorted(0.08 * factor for factor in (0.125, *LADDER))
+    rates = [0.01, 0.02, 0.04, 0.08]
     for noise in (0.3, 0.0):
         assert sorted(one.lr for one in found if one.noise == noise) == pytest.approx(rates)
     assert len(found) == 2 * len(rates)
@@ -54,9 +53,7 @@ def test_each_regulariser_of_the_network_is_left_out_of_some(settings, change):
 
 def test_nothing_is_tried_twice(settings):
     plain = settings.train.model_copy(update=TRAIN)
-    assert len(linear.candidates(plain)) == 6
-    fast = plain.model_copy(update={"lr": 1.0})
-    assert sorted(one.lr for one in linear.candidates(fast)) == [0.125, 0.5, 1.0]
+    assert [one.lr for one in linear.candidates(plain)] == [0.1, 0.05, 0.025, 0.0125]
 
 
 def test_the_linear_model_has_no_hidden_layer_and_the_settings_it_was_trained_with(run):
@@ -71,21 +68,18 @@ def test_the_linear_model_has_no_hidden_layer_and_the_settings_it_was_trained_wi
 def test_the_candidate_with_the_lowest_validation_loss_is_trained_as_if_alone(run, settings, blobs):
     rows, val = blobs(60, spread=2.0), blobs(40, seed=1, spread=2.0)
     model = settings.model.model_copy(update=MODEL | {"hidden": []})
-    given = settings.train.model_copy(update=TRAIN | {"noise": 0.5, "lr": 0.01})
+    given = settings.train.model_copy(update=TRAIN | {"noise": 0.5, "lr": 0.4})
     tried = linear.candidates(given)
     alone = [ensemble.train(schema_of(3), rows, val, model, one) for one in tried]
     best = min(alone, key=lambda trained: trained.fitted.best[0].val_loss)
-    found = run(rows, val, noise=0.5, lr=0.01)
+    found = run(rows, val, noise=0.5, lr=0.4)
     assert found.settings == best.checkpoint.settings != alone[0].checkpoint.settings
     assert same(found.stack.parameters(), best.checkpoint.stack.parameters())
     assert not same(weights(found.stack, 0), weights(found.stack, 1))
 
 
-def test_a_rate_too_small_or_too_large_for_it_is_left(run):
-    (small,) = used(run(lr=1e-4), "lr")
-    (large,) = used(run(lr=0.8), "lr")
-    assert small == pytest.approx(8e-4)
-    assert large == pytest.approx(0.1)
+def test_a_rate_that_is_too_large_for_it_is_left(run):
+    assert used(run(lr=0.8), "lr") == [0.1]
 
 
 @pytest.mark.parametrize("change", [{"noise": 20.0}, {"weight_decay": 1.0}])
@@ -100,8 +94,8 @@ def test_candidates_that_diverge_do_not_stand_in_the_way(settings, blobs):
     assert all(ensemble.train(schema_of(0), rows, val, model, given).fitted.diverged)
     found = linear.train(schema_of(0), rows, val, model, given)
     assert linear.figures(found, val) == {
-        "linear_val_r2": pytest.approx(1, abs=0.01),
-        "linear_lr": pytest.approx(0.025),
+        "linear_val_r2": pytest.approx(1, abs=0.03),
+        "linear_lr": 0.05,
     }
 
 

@@ -7,7 +7,7 @@ from dataclasses import FrozenInstanceError, fields
 import pytest
 import torch
 
-from stages.common.recipe import LADDER, PER_MEMBER, SHARED, Recipe, ladder
+from stages.common.recipe import PER_MEMBER, SHARED, Recipe
 
 
 def test_every_setting_has_one_value_per_member_in_their_order(make_recipe):
@@ -89,8 +89,3 @@ def test_every_tensor_of_a_recipe_moves_to_a_device(make_recipe):
     moved = make_recipe(2, 2, dropout=0.5).to(torch.device("meta"))
     assert {getattr(moved, name).device.type for name in (*PER_MEMBER, "frozen")} == {"meta"}
     assert moved.optimizer == "sgd"
-
-
-def test_a_ladder_of_rates_ends_at_1():
-    assert ladder(0.01) == pytest.approx([0.01 * factor for factor in LADDER])
-    assert ladder(0.3) == pytest.approx([0.15, 0.3, 0.6, 1.0])

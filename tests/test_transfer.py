@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from stages.common import arms as ways
-from stages.common import initialize, measurement, recipe, training, transfer
+from stages.common import initialize, measurement, training, transfer
 from stages.common.checkpoint import Checkpoint
 from stages.common.partition import Partition
 from stages.common.schema import Numeric, Schema, Target
@@ -23,7 +23,7 @@ from stages.common.transfer import Gain, Transfer
 @pytest.fixture(autouse=True)
 def one_rate(monkeypatch):
     """Controls at the base model's rate and at the fine-tuning rate only: fewer arms."""
-    monkeypatch.setattr(recipe, "LADDER", (1.0,))
+    monkeypatch.setattr(ways, "LADDER", (1.0,))
 
 
 MODEL = {

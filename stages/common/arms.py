@@ -19,8 +19,11 @@ from stages.common import initialize, network
 from stages.common.checkpoint import Checkpoint
 from stages.common.errors import UserError
 from stages.common.network import Stack
-from stages.common.recipe import ladder
 from stages.common.schema import Schema
+
+# Times the base model's learning rate. A short budget wants larger steps than the full
+# training did: with that rate alone the control would be weaker than it can be.
+LADDER = (0.5, 1.0, 2.0, 4.0, 8.0)
 
 
 @dataclass(frozen=True)
@@ -69,9 +72,7 @@ def plan(freeze: int | Sequence[str], layers: int, lr: float, base_lr: float) ->
     tuned = [asked, *(depth for depth in depths if depth != asked)]
     arms = [Arm(_name(frozen), frozen, lr, scratch=False) for frozen in tuned]
     free = (False,) * layers
-    # a short budget wants larger steps than the full training did: with the base model's rate
-    # alone the control would be weaker than it can be
-    rates = dict.fromkeys([*ladder(base_lr), lr])
+    rates = dict.fromkeys([*(min(1.0, base_lr * factor) for factor in LADDER), lr])
     return arms + [Arm(f"from scratch, lr {rate:g}", free, rate, scratch=True) for rate in rates]
 
 

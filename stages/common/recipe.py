@@ -11,7 +11,6 @@ from torch import Tensor
 
 PER_MEMBER = ("lr", "momentum", "weight_decay", "noise", "mixup", "class_balance", "dropout")
 SHARED = ("optimizer", "decay_bias", "batch_size", "epochs", "patience", "seed")
-LADDER = (0.5, 1.0, 2.0, 4.0, 8.0)  # times the learning rate that is known to suit a network
 
 
 @dataclass(frozen=True)
@@ -69,8 +68,3 @@ class Recipe:
             if isinstance(getattr(self, field.name), Tensor)
         }
         return replace(self, **tensors)
-
-
-def ladder(lr: float) -> list[float]:
-    """Return learning rates around one, at most 1, for a comparison at its best."""
-    return list(dict.fromkeys(min(1.0, lr * factor) for factor in LADDER))
