@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from stages.common import params
 from stages.common.partition import Partition
 from stages.common.recipe import Recipe
 from stages.common.settings import Settings
+from tests import drawn
 
 ROOT = Path(__file__).parents[1]
 
@@ -40,6 +42,12 @@ SHARED = {
 def settings() -> Settings:
     """The real settings of params.yaml."""
     return params.load(ROOT / "params.yaml")
+
+
+@pytest.fixture(scope="session")
+def small_project(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Return the finished small project of a task, made once; it is only read."""
+    return functools.cache(lambda task: drawn.make(tmp_path_factory.mktemp(task), task))
 
 
 @pytest.fixture

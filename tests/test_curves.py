@@ -22,33 +22,38 @@ def table(path) -> list[dict[str, str]]:
         return list(csv.DictReader(stream))
 
 
-def test_a_row_is_the_mean_over_the_members_still_training(tmp_path):
+def test_a_row_is_the_mean_and_range_over_the_members_still_training(tmp_path):
     history = [
         Record(0, 0, 3.0, 2.0, 0.25, 4.0, 0.5),
         Record(0, 1, 5.0, 4.0, 0.75, 8.0, 1.0),
         Record(1, 1, 1.0, 0.5, 0.9, 2.0, 0.6),
     ]
-    curves.write_history(tmp_path / "h.csv", history)
+    curves.write_history(tmp_path / "h.csv", history, [history[2], replace(history[2], member=0)])
     assert (tmp_path / "h.csv").read_text() == (
-        "epoch,members,running_loss,train_loss,val_loss,train_score,val_score\n"
-        "0,2,4.0,3.0,6.0,0.5,0.75\n"
-        "1,1,1.0,0.5,2.0,0.9,0.6\n"
+        "epoch,members,running_loss,train_loss,val_loss,train_score,val_score,"
+        "train_loss_lowest,train_loss_highest,val_loss_lowest,val_loss_highest,"
+        "train_score_lowest,train_score_highest,val_score_lowest,val_score_highest,best_members\n"
+        "0,2,4.0,3.0,6.0,0.5,0.75,2.0,4.0,4.0,8.0,0.25,0.75,0.5,1.0,0\n"
+        "1,1,1.0,0.5,2.0,0.9,0.6,0.5,0.5,2.0,2.0,0.9,0.9,0.6,0.6,2\n"
     )
 
 
 def test_epochs_are_in_order_whatever_the_order_of_the_records(tmp_path):
-    curves.write_history(tmp_path / "h.csv", [record(10), record(2), record(0)])
+    curves.write_history(tmp_path / "h.csv", [record(10), record(2), record(0)], [])
     assert [row["epoch"] for row in table(tmp_path / "h.csv")] == ["0", "2", "10"]
 
 
 def test_a_loss_that_is_no_number_is_an_empty_cell(tmp_path):
-    curves.write_history(tmp_path / "h.csv", [record(0, val_loss=math.nan)])
-    assert table(tmp_path / "h.csv")[0]["val_loss"] == ""
+    curves.write_history(tmp_path / "h.csv", [record(0, val_loss=math.nan)], [])
+    row = table(tmp_path / "h.csv")[0]
+    assert [row[name] for name in ("val_loss", "val_loss_lowest", "val_loss_highest")] == [""] * 3
 
 
 def test_a_member_that_diverges_does_not_blank_the_curve_of_the_others(tmp_path):
-    curves.write_history(tmp_path / "h.csv", [record(1), record(1, member=1, val_loss=math.inf)])
-    assert table(tmp_path / "h.csv")[0]["val_loss"] == "1.0"
+    history = [record(1), record(1, member=1, val_loss=math.inf)]
+    curves.write_history(tmp_path / "h.csv", history, history[:1])
+    row = table(tmp_path / "h.csv")[0]
+    assert (row["val_loss"], row["val_loss_highest"], row["best_members"]) == ("1.0", "1.0", "1")
 
 
 def test_health_is_a_row_per_epoch_and_layer(tmp_path):

@@ -64,7 +64,8 @@ def trace(name: str, score: Tensor, positive: Tensor) -> tuple[Curve, Curve]:
     rates = binary_roc(score, positive.long())
     x, y = rates[0].double(), rates[1].double()
     hits, false = y[1:] * positive.sum(), x[1:] * (~positive).sum()
-    precision = torch.cat([torch.ones(1, dtype=torch.float64), hits / (hits + false)])
+    shares = hits / (hits + false)
+    precision = torch.cat([shares[:1], shares])
     area = ((x[1:] - x[:-1]) * (y[1:] + y[:-1])).sum().item() / 2
     average = ((y[1:] - y[:-1]) * precision[1:]).sum().item()
     told_apart = _told_apart(x + y)
@@ -79,7 +80,8 @@ def _told_apart(along: Tensor) -> Tensor:
     cell = (along * FINE).long()
     steps = (cell[1:] - cell[:-1]).nonzero()[:, 0]
     ends = torch.tensor([0, len(along) - 1])
-    return torch.cat([ends, steps, steps + 1]).unique()
+    told_apart: Tensor = torch.cat([ends, steps, steps + 1]).unique()
+    return told_apart
 
 
 def _points(x: Tensor, y: Tensor) -> Points:

@@ -32,7 +32,8 @@ def draw(plot: Plot, tables: Tables, width: int) -> str | None:
     filled = fill(plot, tables)
     if not filled:
         return None
-    page = adapt(filled, plot.title, width, alone=len(tables) == 1)
+    revisions = {row["rev"] for row in filled["data"]["values"]}
+    page = adapt(filled, plot.title, width, alone=len(revisions) == 1)
     return finish(fit(page, width), f"{plot.name} {width}", plot.alt)
 
 

@@ -17,6 +17,11 @@ LEAST = 60  # pixels: no panel is made narrower
 SQUARE = 420  # pixels: the most of a side of a square panel
 LETTER, SMALL = 7.5, 6.3  # pixels of a letter of the title, of the line below it
 TEXT = "currentColor"
+NO_HEADER = {
+    "labelExpr": "''",
+    "labelFontSize": 0,
+    "labelPadding": 0,
+}  # Vega-Lite 5.8 ignores labels: false
 PAGE = {
     "background": None,
     "font": "sans-serif",
@@ -57,7 +62,7 @@ def adapt(filled: Spec, title: str, width: int, alone: bool) -> Spec:
     }
     for part in _parts(page):
         if part.get("field") == "rev" and alone:
-            part["legend"], part["header"] = None, {"labels": False}
+            part["legend"], part["header"] = None, NO_HEADER
         if "columns" in part and "facet" in part:
             part["columns"] = max(1, min(part["columns"], width // PANEL))
     return page

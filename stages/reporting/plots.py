@@ -70,7 +70,7 @@ WORDS = {
         ),
         "reliability": (
             "Can its confidence be trusted?",
-            "Points of the share of right answers against their mean confidence, beside the diagonal.",
+            "Points of the share of right answers against their confidence, and the diagonal.",
         ),
         "classes": (
             "Which classes does it fail at?",
@@ -78,7 +78,7 @@ WORDS = {
         ),
         "roc": (
             "How well does it tell each class from the rest?",
-            "Lines of true against false positive rate of the most frequent classes, and their mean.",
+            "Lines of true against false positive rate of frequent classes, and their mean.",
         ),
         "precision recall": (
             "How many false alarms does finding a class cost?",
