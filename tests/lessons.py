@@ -123,9 +123,9 @@ more inputs a layer has.""",
         seen="""\
 Before training the outputs spread by {uniform[starting_spread]:,.0f}, and the loss is
 {uniform[starting_loss]:.0f}; with PyTorch's starting weights no layer spreads by more than
-{HEAD[starting_spread]:.2f}, and the loss is {HEAD[starting_loss]:.2f}. The first steps are so large
-that hidden units die: they are 0 on every row. The loss stays at that of a guess among ten classes,
-{uniform[val_loss]:.2f}; `HEAD` gets to {HEAD[val_loss]:.3f}.""",
+{HEAD[starting_spread]:.2f}, and the loss is {HEAD[starting_loss]:.2f}. The first steps are so
+large that hidden units die: they are 0 on every row. The loss stays at that of a guess among ten
+classes, {uniform[val_loss]:.2f}; `HEAD` gets to {HEAD[val_loss]:.3f}.""",
         claim=lambda of: (
             of["uniform"]["starting_spread"] > 1000 * of[BASE]["starting_spread"]
             and of["uniform"]["starting_loss"] > 50 * of[BASE]["starting_loss"]
@@ -183,8 +183,8 @@ ones jump over the valley. Usual values with SGD lie between 0.001 and 0.1.""",
         seen="""\
 `small` falls smoothly, but after all its epochs it is only at a validation loss of
 {small[val_loss]:.3f}, and still falling; `HEAD` reaches {HEAD[val_loss]:.3f}. `large` stays near
-the {large[starting_loss]:.3f} where it starts: {large[val_loss]:.3f}. Validation accuracy: {small[val_accuracy]:.3f},
-{HEAD[val_accuracy]:.3f}, {large[val_accuracy]:.3f}.""",
+the {large[starting_loss]:.3f} where it starts: {large[val_loss]:.3f}. Validation accuracy:
+{small[val_accuracy]:.3f}, {HEAD[val_accuracy]:.3f}, {large[val_accuracy]:.3f}.""",
         claim=lambda of: (
             of["small"]["val_loss"] > 10 * of[BASE]["val_loss"]
             and of["large"]["val_loss"] > 5 * of["small"]["val_loss"]
