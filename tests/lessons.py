@@ -65,12 +65,17 @@ class Lesson:
 
 @dataclass(frozen=True)
 class Learnt:
-    """What came out of a lesson: its figures, its picture as SVG, what its commands printed."""
+    """What came out of a lesson.
+
+    picture: an SVG image; alt: what is drawn in it; printed: by the commands; plots: the page
+    that `dvc plots` wrote.
+    """
 
     figures: Figures
     picture: str
     alt: str
     printed: str
+    plots: str
 
 
 DEEP = "model.hidden=[64,64,64,64,64] train.epochs=20"
@@ -288,10 +293,7 @@ def study(folder: Path) -> list[Learnt]:
     """Run the commands of all lessons in a prepared copy, two lessons at a time."""
     with ThreadPoolExecutor(2) as pool:
         printed = list(pool.map(lambda lesson: _run(folder, lesson.commands()[:-1]), LESSONS))
-    return [
-        _learnt(folder, lesson, said + _run(folder, lesson.commands()[-1:]))
-        for lesson, said in zip(LESSONS, printed, strict=True)
-    ]
+    return [_learnt(folder, *each) for each in zip(LESSONS, printed, strict=True)]
 
 
 def page(learnt: list[Learnt]) -> str:
@@ -314,7 +316,8 @@ def page(learnt: list[Learnt]) -> str:
 
 
 def _learnt(folder: Path, lesson: Lesson, printed: str) -> Learnt:
-    """Gather what the experiments of a lesson left in the copy's repository."""
+    """Show what the experiments of a lesson left in the copy's repository."""
+    printed += _run(folder, lesson.commands()[-1:])
     plot = next(plot for plot in plots.listed(folder) if plot.name == lesson.plot)
     tables = {
         name: {path: _show(folder, name, path) for path in plot.files} for name in lesson.shown
@@ -322,7 +325,8 @@ def _learnt(folder: Path, lesson: Lesson, printed: str) -> Learnt:
     picture = drawing.draw(plot, tables, WIDTH)
     assert picture is not None
     figures = {name: _figures(folder, lesson.stage, name) for name in lesson.shown}
-    return Learnt(figures, on_white(picture), plot.alt, printed)
+    shown = (folder / "dvc_plots/index.html").read_text(encoding="utf-8")
+    return Learnt(figures, on_white(picture), plot.alt, printed, shown)
 
 
 def _figures(folder: Path, stage: str, revision: str) -> dict[str, Any]:

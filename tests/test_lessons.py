@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from stages.reporting import plots
 from tests import lessons
 from tests.imports import ROOT
 from tests.lessons import LESSONS, Learnt
@@ -52,11 +53,16 @@ def test_a_claim_fails_where_all_figures_are_alike(lesson: lessons.Lesson) -> No
 
 
 @pytest.mark.parametrize("number", NUMBERS, ids=NAMES)
-def test_the_commands_end_with_a_page_of_plots(learnt: list[Learnt], number: int) -> None:
-    printed = learnt[number].printed
-    for name in LESSONS[number].experiments:
-        assert f"Ran experiment(s): {name}\n" in printed
-    assert printed.endswith("/dvc_plots/index.html\n")
+def test_the_commands_end_with_a_page_of_what_the_lesson_shows(
+    learnt: list[Learnt], number: int
+) -> None:
+    lesson, found = LESSONS[number], learnt[number]
+    for name in lesson.experiments:
+        assert f"Ran experiment(s): {name}\n" in found.printed
+    assert found.printed.endswith("/dvc_plots/index.html\n")
+    assert set(re.findall(r'"rev": "(\w+)"', found.plots)) == set(lesson.shown)
+    titles = {plot.name: plot.title for plot in plots.listed(ROOT)}
+    assert {name for name, title in titles.items() if title in found.plots} == {lesson.plot}
 
 
 def test_the_folder_is_left_alone_and_an_experiment_that_was_taken_goes_back(
