@@ -76,6 +76,10 @@ schema: $(RUN)/installed  ## write params.schema.json anew after a change of the
 errors: $(DEV)/installed  ## write docs/errors.md anew after a change of an error
 	$(DEV)/bin/python -m tests.catalogue
 
+.PHONY: lessons
+lessons: repository $(DEV)/installed  ## run the lessons anew, write docs/lessons.md and its pictures
+	$(DEV)/bin/python -m tests.lessons
+
 .PHONY: tables
 tables: $(DEV)/installed  ## write the default digit tables anew
 	$(DEV)/bin/python data/make_digits.py

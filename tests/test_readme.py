@@ -45,7 +45,7 @@ def test_every_make_target_that_is_named_exists() -> None:
     assert {"test", "bench", "help"} <= named <= defined
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/ideas.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/ideas.md", "docs/lessons.md"])
 def test_every_file_that_a_page_names_exists(page: str) -> None:
     text = (ROOT / page).read_text()
     names = re.findall(r"`((?:stages|tests|data/raw|docs|metrics)/[\w./]*\.\w+)`", text)
