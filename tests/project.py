@@ -63,4 +63,4 @@ def copy_project(folder: Path) -> None:
 
 def commit(folder: Path) -> None:
     run(folder, "git", "add", "--all")
-    run(folder, "git", "commit", "--quiet", "--message", "state")
+    run(folder, "git", "commit", "--quiet", "--allow-empty", "--message", "state")
