@@ -36,8 +36,8 @@ def evaluate(settings: Settings, paths: Declared) -> None:
         if len(rows) == 0:
             continue
         figures = evaluation.figures(stack, schema, rows, bins)
-        figures |= evaluation.baseline(schema, rows)
-        figures |= evaluation.reference(beside, other, schema, rows, bins)
+        figures |= evaluation.baseline(schema, rows, predicted)
+        figures |= evaluation.reference(beside, other, schema, rows, predicted)
         found |= {f"{prefix}test_{name}": value for name, value in figures.items()}
         for name, drawn in diagnostics.tables(schema, predicted, rows, bins).items():
             tables[name] += [[model, *row] for row in drawn]

@@ -143,6 +143,7 @@ def test_figures_of_values_are_in_the_unit_of_the_table(answers):
     assert len(list(found.rows())) == 3
     assert found.tally.figures() == pytest.approx(
         {"rmse": (400 / 2) ** 0.5, "mae": 10, "r2": 1 - 400 / 450, "rows": 2}
+        | {"rmse_low": None, "rmse_high": None}
     )
     assert next(found.remarks()) == "1 rows have no 'y' that the model knows"
 

@@ -219,7 +219,8 @@ def test_figures_of_values_are_those_worked_out_by_hand():
     found = evaluation.figures(linear([[1.0]]), schema_of(0, 1), part, BINS)
     # residuals 0, -1, 2, -3; mean of the targets 3, squares around it 4, 0, 1, 9
     expected = {"rmse": math.sqrt(14 / 4), "mae": 6 / 4, "r2": 1 - 14 / 14, "rows": 4}
-    assert found == pytest.approx(expected)
+    few = {"rmse_low": None, "rmse_high": None}
+    assert found == pytest.approx(expected | few)
 
 
 def test_figures_of_values_are_in_the_unit_of_the_table():
@@ -243,13 +244,18 @@ def test_the_baseline_is_the_most_frequent_class_of_the_training_rows():
     schema = schema_of(3, counts=[5, 9, 2])
     part = noise(40, 3)
     expected = (part.target == 1).float().mean().item()
-    assert evaluation.baseline(schema, part) == pytest.approx({"majority_accuracy": expected})
+    own = torch.eye(3)[part.target]  # all are right
+    found = evaluation.baseline(schema, part, own)
+    assert found["majority_accuracy"] == pytest.approx(expected)
+    assert found["majority_gain"] == pytest.approx(1 - expected)
 
 
 def test_the_baseline_of_values_is_the_mean_of_the_training_rows():
     schema = schema_of(0, 1, shift=100.0, scale=10.0)
-    found = evaluation.baseline(schema, values([0.0, 0.0], [1.0, 2.0]))
-    assert found == pytest.approx({"mean_rmse": math.sqrt((10**2 + 20**2) / 2)})
+    part = values([0.0, 0.0], [1.0, 2.0])
+    found = evaluation.baseline(schema, part, evaluation.actual(schema, part))
+    expected = math.sqrt((10**2 + 20**2) / 2)
+    assert (found["mean_rmse"], found["mean_gain"]) == pytest.approx((expected, expected))
 
 
 def test_members_are_averaged_as_probabilities():
@@ -375,24 +381,44 @@ def test_another_model_is_compared_only_when_it_answers_the_same():
     schema, part = schema_of(3), THREE
     same = Checkpoint(through(3), schema, {})
     other = Checkpoint(through(2), schema_of(2), {})
-    assert evaluation.reference(same, "linear", schema, part, BINS) == pytest.approx(
-        {"linear_accuracy": 4 / 6}
+    own = torch.eye(3)[part.target]  # all are right, of the other model's answers four
+    found = evaluation.reference(same, "linear", schema, part, own)
+    low, high = intervals.paired_shares(2, 0, 6)
+    assert found == pytest.approx(
+        {
+            "linear_accuracy": 4 / 6,
+            "linear_gain": 2 / 6,
+            "linear_gain_low": low,
+            "linear_gain_high": high,
+        }
     )
-    assert evaluation.reference(other, "base", schema, part, BINS) == {}
+    assert evaluation.reference(other, "base", schema, part, own) == {}
+
+
+def test_what_the_other_model_alone_has_right_counts_against_the_gain():
+    schema, part = schema_of(3), THREE
+    other = Checkpoint(through(3), schema, {})
+    own = torch.eye(3)[(part.target + 1) % 3]  # all are wrong
+    found = evaluation.reference(other, "linear", schema, part, own)
+    assert found["linear_gain"] == pytest.approx(-4 / 6)
+    expected = intervals.paired_shares(0, 4, 6)
+    assert (found["linear_gain_low"], found["linear_gain_high"]) == pytest.approx(expected)
 
 
 def test_another_regression_is_compared_by_its_rmse():
     schema = schema_of(0, 1)
     other = Checkpoint(linear([[1.0]]), schema, {})
     part = values([1.0, 2.0], [4.0, 2.0])
-    assert evaluation.reference(other, "linear", schema, part, BINS) == pytest.approx(
-        {"linear_rmse": math.sqrt(9 / 2)}
-    )
+    own = torch.tensor([3.0, 2.0])
+    found = evaluation.reference(other, "linear", schema, part, own)
+    assert found["linear_rmse"] == pytest.approx(math.sqrt(9 / 2))
+    assert found["linear_gain"] == pytest.approx(math.sqrt(9 / 2) - math.sqrt(1 / 2))
 
 
 def test_the_sentence_has_every_figure_that_there_is():
     found: Any = {"accuracy": 0.95, "auroc": None, "majority_accuracy": 0.1, "rows": 60}
-    expected = "base on 60 test rows: accuracy 0.950, majority_accuracy 0.100"
+    found |= {"accuracy_low": 0.863, "accuracy_high": 0.983}
+    expected = "base on 60 test rows: accuracy 0.950 (0.863 to 0.983), majority_accuracy 0.100"
     assert evaluation.sentence("base", found) == expected
     assert evaluation.sentence("base", found, "rows") == expected.replace("test rows", "rows")
 
@@ -422,5 +448,5 @@ def test_the_baseline_of_a_second_table_is_the_mean_of_its_own_training_rows(
     parts = [partition(second, name) for name in ("train", "test")]
     train, test = (evaluation.actual(second.schema, part) for part in parts)
     expected = (test - train.mean()).square().mean().sqrt().item()
-    found = evaluation.baseline(second.schema, parts[1])
+    found = evaluation.baseline(second.schema, parts[1], test)
     assert found["mean_rmse"] == pytest.approx(expected, rel=1e-3)

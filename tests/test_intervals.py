@@ -57,6 +57,65 @@ def test_the_interval_of_a_share_narrows_with_the_root_of_the_rows():
     assert (few[1] - few[0]) / (many[1] - many[0]) == pytest.approx(10, rel=0.02)
 
 
+@pytest.mark.parametrize(("one", "other"), [(0.9, 0.9), (0.95, 0.9), (0.8, 0.9)])
+def test_the_interval_of_paired_shares_covers_their_difference_in_95_of_100_cases(one, other):
+    """Rows that both get right come together: half of the errors of the better one are shared."""
+    rows, cases, covered = 100, 4000, 0
+    both = (1 - max(one, other)) / 2
+    draw = torch.rand(cases, rows, generator=torch.Generator().manual_seed(7))
+    lost = (draw > both) & (draw < 1 - one)
+    start = max(1 - one, both)
+    gained = (draw >= start) & (draw < start + (1 - other) - both)
+    for more, less in zip(gained.sum(1).tolist(), lost.sum(1).tolist(), strict=True):
+        low, high = intervals.paired_shares(more, less, rows)
+        covered += low <= one - other <= high
+    assert 0.935 < covered / cases < 0.985
+
+
+def test_the_interval_of_paired_shares_is_the_one_worked_out_by_hand():
+    # 8 gained, 2 lost of 98: 8.5 and 2.5 of 100, middle 0.06, variance (0.11 - 0.0036) / 100
+    half = intervals.Z95 * math.sqrt(0.1064 / 100)
+    assert intervals.paired_shares(8, 2, 98) == pytest.approx((0.06 - half, 0.06 + half))
+    assert intervals.paired_shares(2, 8, 98) == pytest.approx((-0.06 - half, -0.06 + half))
+
+
+def root(errors: Tensor) -> float:
+    return math.sqrt(errors.double().square().mean().item())
+
+
+@pytest.mark.parametrize(("rows", "least"), [(40, 0.91), (120, 0.93), (400, 0.935)])
+def test_intervals_of_errors_cover_them_in_about_95_of_100_cases(rows, least):
+    cases, of_one, of_pair = 2000, 0, 0
+    for seed in range(cases):
+        one, more = normal(2, rows, seed=seed)
+        other = one + 0.5 * more  # deviations 1 and sqrt(1.25)
+        value = root(one)
+        low, high = intervals.error(value, one.double().pow(4).mean().item(), rows)
+        of_one += (low or 0) <= 1 <= (high or 0)
+        low, high = intervals.paired_errors(one, other)
+        of_pair += (low or 0) <= math.sqrt(1.25) - 1 <= (high or 0)
+    assert least < of_one / cases < 0.975
+    assert least < of_pair / cases < 0.975
+
+
+def test_the_interval_of_a_pair_of_errors_is_around_what_was_gained():
+    one, other = normal(50, seed=1), 2 * normal(50, seed=2)
+    low, high = intervals.paired_errors(one, other)
+    assert low is not None
+    assert high is not None
+    assert (low + high) / 2 == pytest.approx(root(other) - root(one))
+    back = intervals.paired_errors(other, one)
+    assert back == pytest.approx((-high, -low))
+    assert intervals.paired_errors(one, one) == (0.0, 0.0)
+
+
+def test_errors_of_nothing_and_of_few_rows():
+    none, few = torch.zeros(20), torch.ones(9)
+    assert intervals.paired_errors(none, none) == (0.0, 0.0)
+    assert intervals.error(0.0, 0.0, 20) == (0.0, 0.0)
+    assert intervals.paired_errors(few, few) == intervals.error(1.0, 1.0, 9) == (None, None)
+
+
 def test_no_difference_gives_an_interval_around_0():
     low, high = intervals.paired_bootstrap(normal(4, 100), 0)
     assert low < 0 < high

@@ -189,6 +189,24 @@ def test_a_members_bytes_are_the_same_alone_in_any_part_and_in_the_whole_stack(a
             assert story(fitted, place) == story(whole, member)
 
 
+@pytest.mark.parametrize("widths", [[64, 64, 10], [64, 128, 64, 10], [64, 10]])
+@pytest.mark.parametrize("size", [4, 28])
+def test_a_last_batch_of_one_row_is_summed_in_the_same_order_in_any_stack(
+    make_recipe, widths, size
+):
+    """A product of such wide layers chooses its order of sums by the strides that it is given."""
+    train, val = (random_rows("classification", rows, 64, 10, rows) for rows in (2 * size + 1, 20))
+    rates = [0.01, 0.02, 0.03, 0.05]
+    layers = len(widths) - 1
+    recipe = make_recipe(4, layers, lr=rates, batch_size=size, epochs=2)
+    stack = build(widths, 4)
+    whole = training.fit("classification", stack, recipe, train, val)
+    for member in range(4):
+        index = torch.tensor([member])
+        alone = training.fit("classification", stack.take(index), recipe.take(index), train, val)
+        assert story(alone, 0) == story(whole, member)
+
+
 def test_those_stacks_stop_early_diverge_and_go_on(make_recipe, blobs):
     """The mixture that the test above relies on: in one stack, each with its own end."""
     recipe = make_recipe(4, 2, lr=[0.01, 1e4, 0.0, 0.01], epochs=6, patience=2, noise=0.1)
@@ -423,6 +441,7 @@ def test_members_of_several_trainings_go_on_together_as_they_would_alone(
                 for run, at in ((joined, place), (whole, member))
             )
             assert found == expected, (members, member)
+            assert joined.fitted.best[place].member == place
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])

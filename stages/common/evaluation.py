@@ -5,6 +5,7 @@ The members' predictions are averaged first: the figures are those of the ensemb
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Iterator
 
@@ -12,7 +13,7 @@ import torch
 import torchmetrics.classification as metrics
 from torch import Tensor
 
-from stages.common import objective
+from stages.common import intervals, objective
 from stages.common.checkpoint import Checkpoint
 from stages.common.measurement import CHUNK
 from stages.common.network import Stack
@@ -44,7 +45,8 @@ def figures(stack: Stack, schema: Schema, part: Partition, bins: int) -> Figures
 
     bins: of the calibration error. Classes: accuracy with its 95 % interval, balanced
     accuracy (mean recall) and AUROC over the classes that the part has, macro F1, expected
-    calibration error and loss. Values: RMSE, MAE and R2 in the unit of the table.
+    calibration error and loss. Values: R2, and RMSE with its 95 % interval and MAE in the unit of
+    the table.
     """
     predicted = predict(stack, schema, part.features).cpu()
     if schema.task == "regression":
@@ -79,13 +81,49 @@ def value_figures(predicted: Tensor, target: Tensor) -> Figures:
     return tally.figures()
 
 
-def baseline(schema: Schema, part: Partition) -> Figures:
-    """Return the figure of always answering the most frequent training class, or the mean."""
+def baseline(schema: Schema, part: Partition, own: Tensor) -> Figures:
+    """Return what `beside` does of answering the most frequent training class, or the mean."""
     if schema.task == "regression":
         constant = torch.full((len(part),), schema.target.shift)
-        return {"mean_rmse": value_figures(constant, actual(schema, part).cpu())["rmse"]}
+        return beside("mean", schema, part, own, constant)
     majority = schema.target.counts.index(max(schema.target.counts))
-    return {"majority_accuracy": (part.target == majority).double().mean().item()}
+    always = torch.zeros(len(part), schema.n_outputs)
+    always[:, majority] = 1.0
+    return beside("majority", schema, part, own, always)
+
+
+def reference(
+    model: Checkpoint, name: str, schema: Schema, part: Partition, own: Tensor
+) -> Figures:
+    """Return what `beside` does of another model, if it answers the same."""
+    if model.schema.target.classes != schema.target.classes:
+        return {}
+    # each table has its own scaling of values
+    other = predict(model.stack, model.schema, part.features).cpu()
+    return beside(name, schema, part, own, other)
+
+
+def beside(name: str, schema: Schema, part: Partition, own: Tensor, other: Tensor) -> Figures:
+    """Return accuracy or RMSE of other answers, and what is gained over them on the same rows.
+
+    own, other: probabilities (B, C), or values (B,) in the unit of the table. The gain, with its
+    95 % interval, is own accuracy less the other, or the other RMSE less the own: positive is
+    better.
+    """
+    figures: Figures
+    ends: intervals.Ends
+    if schema.task == "regression":
+        errors = [answer - actual(schema, part).cpu() for answer in (own, other)]
+        mine, theirs = (math.sqrt(each.double().square().mean().item()) for each in errors)
+        ends = intervals.paired_errors(*errors)
+        figures = {f"{name}_rmse": theirs, f"{name}_gain": theirs - mine}
+    else:
+        right, right_too = (each.argmax(dim=1) == part.target.cpu() for each in (own, other))
+        gained, lost = int((right & ~right_too).sum()), int((right_too & ~right).sum())
+        ends = intervals.paired_shares(gained, lost, len(part))
+        accuracy = int(right_too.sum()) / len(part)
+        figures = {f"{name}_accuracy": accuracy, f"{name}_gain": (gained - lost) / len(part)}
+    return figures | {f"{name}_gain_low": ends[0], f"{name}_gain_high": ends[1]}
 
 
 def actual(schema: Schema, part: Partition) -> Tensor:
@@ -154,17 +192,12 @@ def top_features(stack: Stack, schema: Schema, features: Tensor) -> list[list[st
     return [[names[index] for index in row] for row in order.tolist()]
 
 
-def reference(model: Checkpoint, name: str, schema: Schema, part: Partition, bins: int) -> Figures:
-    """Return the headline figure of another model on the same rows, if it answers the same."""
-    if model.schema.target.classes != schema.target.classes:
-        return {}
-    if schema.task == "regression":  # each table has its own scaling
-        predicted = predict(model.stack, model.schema, part.features).cpu()
-        return {f"{name}_rmse": value_figures(predicted, actual(schema, part).cpu())["rmse"]}
-    return {f"{name}_accuracy": figures(model.stack, schema, part, bins)["accuracy"]}
-
-
 def sentence(model: str, found: Figures, rows: str = "test rows") -> str:
-    """Return the headline figures beside their baselines, as a line."""
-    parts = [f"{name} {value:.3f}" for name, value in found.items() if isinstance(value, float)]
+    """Return the headline figures beside their baselines, with their intervals, as a line."""
+    parts = []
+    for name, value in found.items():
+        if isinstance(value, float) and not name.endswith(("_low", "_high")):
+            ends = [found.get(f"{name}_{end}") for end in ("low", "high")]
+            interval = "" if None in ends else f" ({ends[0]:.3f} to {ends[1]:.3f})"
+            parts.append(f"{name} {value:.3f}{interval}")
     return f"{model} on {found['rows']} {rows}: {', '.join(parts)}"

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import torch
 
-from stages.common import files, initialize, measurement
+from stages.common import files, initialize, inputs, measurement
 from stages.common.network import Stack, count_parameters
 from stages.common.recipe import Recipe
 from stages.common.resume import State
@@ -85,11 +85,12 @@ class Group:
         return Stack(kept[::2], kept[1::2], self.models[0].activation, slopes)
 
     def name(self, common: Common, until: int) -> str:
-        """Return a name that no other training to this epoch has.
+        """Return a name that no other training to this epoch has, whoever does it.
 
         Where another machine proposes other points, it has another name, too.
         """
-        key = repr((common.search, until, self))
+        search = inputs.content("search", common.search.model_dump())
+        key = repr((search, until, self))
         return f"stack-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
 
 

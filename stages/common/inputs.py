@@ -53,7 +53,7 @@ class Inputs:
 
         Settings that say where the work is done, not what it is, take no part.
         """
-        settings = {key: _content(key, value) for key, value in self.settings.items()}
+        settings = {key: content(key, value) for key, value in self.settings.items()}
         digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
         for path in sorted(self.states):
             digest.update(f"\n{path.as_posix()}\n{self.states[path][0]}\n".encode())
@@ -78,7 +78,7 @@ def _values(declared: Declared, settings: Settings) -> dict[str, Any]:
     return values
 
 
-def _content(key: str, value: Any) -> Any:
+def content(key: str, value: Any) -> Any:
     """Return a declared setting or section without what changes no result."""
     void = WHERE.get(key, ())
     return {name: value[name] for name in value if name not in void} if void else value

@@ -105,7 +105,8 @@ class Race:
                 self.found[number] = replace(self.found[number], status="stopped")
         self.going = sorted(order[:count])
         for number in self.going:
-            self.found[number] = replace(self.found[number], rung=at)
+            if self.found[number].status == "done":
+                self.found[number] = replace(self.found[number], rung=at)
         self.groups = self._grouped(number for number in self.going if number in self.places)
         self.starts = [
             training.gathered(group.recipe(self.common), [self.places[t] for t in group.trials])
@@ -142,7 +143,7 @@ class Race:
 
         below = deque(place for place, state in enumerate(states) if not _there(state))
         waiting: dict[Future[bytes], int] = {}
-        with Progress() as progress:
+        with Progress(_done(states, rung)) as progress:
             while below or waiting:
                 while below and not any(future.done() for future in waiting):
                     place = below.popleft()
@@ -159,9 +160,18 @@ class Race:
 
     def _show(self, progress: Progress, rung: Rung, states: list[State | None]) -> None:
         """Show how far the trials are on their way to a rung."""
-        epochs = [rung.epoch if _there(state) else state["epoch"] for state in states if state]
-        text = f"search: {len(self.going)} of {len(self.points)} trials, to epoch {rung.epoch}"
-        progress.show(text, sum(epochs), rung.epoch * len(states))
+        begun = [training.records(state["best"]) for state in states if state]
+        best = max(record.val_score for records in begun for record in records)
+        text = (
+            f"search: {len(self.going)} of {len(self.points)} trials to epoch {rung.epoch}, "
+            f"best val {objective.SCORE[self.common.schema.task]} {best:.3f}"
+        )
+        progress.show(text, _done(states, rung), rung.epoch * len(states))
+
+
+def _done(states: Sequence[State | None], rung: Rung) -> float:
+    """Return how many epochs the groups have behind them; one that is there has all."""
+    return sum(rung.epoch if _there(state) else state["epoch"] for state in states if state)
 
 
 def _there(state: State | None) -> bool:

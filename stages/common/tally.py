@@ -50,11 +50,12 @@ class ClassTally:
 
 
 class ValueTally:
-    """RMSE, MAE and R2 of values."""
+    """RMSE with its 95 % interval, MAE and R2 of values."""
 
     def __init__(self) -> None:
         self.rows = 0
-        self._squared, self._absolute, self._mean, self._spread = 0.0, 0.0, 0.0, 0.0
+        self._squared, self._fourth, self._absolute = 0.0, 0.0, 0.0
+        self._mean, self._spread = 0.0, 0.0
 
     def add(self, predicted: Tensor, target: Tensor) -> None:
         """Count rows: predicted and true values, float32 (B,).
@@ -65,6 +66,7 @@ class ValueTally:
             return
         residual = predicted.double() - target.double()
         self._squared += residual.square().sum().item()
+        self._fourth += residual.square().square().sum().item()
         self._absolute += residual.abs().sum().item()
         mean, count = target.double().mean().item(), len(target)
         spread = target.double().var(correction=0).item() * count
@@ -75,8 +77,12 @@ class ValueTally:
 
     def figures(self) -> dict[str, float | int | None]:
         """Return the figures by name; there must be rows."""
+        rmse = math.sqrt(self._squared / self.rows)
+        low, high = intervals.error(rmse, self._fourth / self.rows, self.rows)
         return {
-            "rmse": math.sqrt(self._squared / self.rows),
+            "rmse": rmse,
+            "rmse_low": low,
+            "rmse_high": high,
             "mae": self._absolute / self.rows,
             "r2": 1 - self._squared / self._spread if self._spread > 0 else None,
             "rows": self.rows,

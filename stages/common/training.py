@@ -86,7 +86,7 @@ def fit(
     run = Run(task, stack, recipe, train, val, observe, thorough, saved)
     if slot is not None and saved is not None:
         print(f"{slot.path}: goes on after epoch {run.epoch}")
-    with Progress() as progress:
+    with Progress(run.epoch) as progress:
         while run.goes_on():
             run.advance()
             if slot is not None:
@@ -316,8 +316,17 @@ def step(
     outputs = stack(
         augmentation.features(x, mixing), augmentation.masks(len(y), stack.widths[1:-1])
     )
-    outputs.register_hook(Tensor.contiguous)  # one order in memory, hence of every sum
+    outputs.register_hook(_in_order)
     losses = objective.training_losses(task, outputs, y, mixing, class_weights)
     gradients = torch.autograd.grad(losses.sum() / len(y), optimizer.parameters)
     optimizer.step(gradients)
     return losses.detach()
+
+
+def _in_order(gradient: Tensor) -> Tensor:
+    """Return a copy in the one order of memory that every stack has, hence one order of sums.
+
+    `contiguous` would leave the strides of a batch of one row as they are; by these a product
+    chooses how it sums.
+    """
+    return torch.empty_like(gradient, memory_format=torch.contiguous_format).copy_(gradient)
