@@ -19,11 +19,11 @@ EXPORTS = Path("exports")  # ignored by Git
 
 def export(paths: Declared, model: str, output: Path | None, onnx: bool) -> None:
     """Write the files of a model into a folder, `exports/MODEL` if no other is named."""
-    from stages.common.checkpoint import Checkpoint
+    from stages.common import checkpoint
     from stages.exporting import folder
 
     place = output or EXPORTS / model
-    written = folder.write(Checkpoint.load(paths(f"{model}.pt")), place, onnx)
+    written = folder.write(checkpoint.named(paths(f"{model}.pt"), model), place, onnx)
     print(f"{place}: {model} exported as {', '.join(written)}")
 
 

@@ -22,15 +22,14 @@ def predict(settings: Settings, paths: Declared, new: Path, output: Path, model:
     The file needs the feature columns in any order; with the target among them the figures
     are printed, too. A file of any size is answered a chunk of rows at a time.
     """
-    from stages.common import answering, arithmetic, files
-    from stages.common.checkpoint import Checkpoint
+    from stages.common import answering, arithmetic, checkpoint, files
     from stages.common.errors import UserError
     from stages.common.table import Table
 
     if output.resolve() == new.resolve():
         raise UserError(f"{output}: the table to answer for; name another file with --output")
     device = arithmetic.device(settings.device, settings.arithmetic)
-    trained = Checkpoint.load(paths(f"{model}.pt")).to(device)
+    trained = checkpoint.named(paths(f"{model}.pt"), model).to(device)
     read = settings.preprocess.model_copy(
         update={"missing_values": trained.schema.missing_values}  # as in training
     )

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from unittest import mock
 
+import pytest
 import ray
 import torch
 
@@ -44,6 +45,14 @@ its cells, which are repeated down the rows. The table begins
 {table}```
 """
 MANY = "[" + "0.1, " * 1001 + "]"
+
+
+@contextmanager
+def absent(name: str) -> Iterator[None]:
+    """A package is not installed. What is imported meanwhile stays: torch is registered once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, name, None)
+        yield
 
 
 @contextmanager
@@ -113,21 +122,21 @@ def newer_run() -> Iterator[None]:
 @contextmanager
 def no_ray() -> Iterator[None]:
     """where Ray is not installed"""
-    with mock.patch.dict(sys.modules, {"ray": None}):
+    with absent("ray"):
         yield
 
 
 @contextmanager
 def no_optuna() -> Iterator[None]:
     """where Optuna is not installed"""
-    with mock.patch.dict(sys.modules, {"optuna": None}):
+    with absent("optuna"):
         yield
 
 
 @contextmanager
 def no_onnx() -> Iterator[None]:
     """where onnxscript is not installed"""
-    with mock.patch.dict(sys.modules, {"onnxscript": None}):
+    with absent("onnxscript"):
         yield
 
 
@@ -829,6 +838,13 @@ GROUPS: dict[str, list[Example]] = {
         ),
     ],
     "Answering for new rows": [
+        Example(
+            "a fine-tuned model where there is no second table",
+            "data/models/finetuned.pt: there was no second table, so this is the base model; take "
+            "--model base, or name a second table in finetune.csv",
+            f"predict {NEW} --output answers.csv --model finetuned",
+            shell=f"cp {BASE} data/models/finetuned.pt",
+        ),
         Example(
             "answers in place of the table",
             "data/raw/new.csv: the table to answer for; name another file with --output",

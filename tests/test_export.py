@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from unittest import mock
 
@@ -391,12 +392,12 @@ def test_a_full_disk_leaves_the_earlier_export_whole(both, tmp_path):
 
 
 @pytest.mark.parametrize("absent", ["onnx", "onnxscript"])
-def test_without_the_extra_a_line_says_how_to_get_it_and_nothing_is_written(both, tmp_path, absent):
+def test_without_the_extra_a_line_says_how_to_get_it_and_nothing_is_written(
+    both, tmp_path, absent, monkeypatch
+):
     trained, _ = both["classification"]
-    with (
-        mock.patch.dict(sys.modules, {absent: None}),
-        pytest.raises(UserError, match=r"pip install '\.\[onnx\]', or leave --onnx out"),
-    ):
+    monkeypatch.setitem(sys.modules, absent, None)
+    with pytest.raises(UserError, match=r"pip install '\.\[onnx\]', or leave --onnx out"):
         folder.write(trained, tmp_path / "new", onnx=True)
     assert not (tmp_path / "new").exists()
 
@@ -404,7 +405,7 @@ def test_without_the_extra_a_line_says_how_to_get_it_and_nothing_is_written(both
 def test_the_command_writes_the_model_that_is_named(both, tmp_path, monkeypatch, capsys):
     trained, _ = both["classification"]
     monkeypatch.chdir(tmp_path)
-    trained.save(tmp_path / "finetuned.pt")
+    replace(trained, settings={"finetune": {}}).save(tmp_path / "finetuned.pt")
     paths = Declared("evaluate", (tmp_path / "finetuned.pt",), (), ())
     export(paths, "finetuned", None, False)
     assert {path.name for path in (tmp_path / "exports" / "finetuned").iterdir()} == ALWAYS

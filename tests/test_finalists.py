@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import statistics
+from dataclasses import replace
 
 import pytest
 
@@ -48,6 +49,15 @@ def test_the_best_trials_are_trained_again_the_best_mean_first(race):
         assert len(each.starts) == finalists.STARTS
         assert {start.point[("train", "lr")] for start in each.starts} == {RATES[each.trial]}
         assert each.mean == statistics.fmean(each.scores)
+
+
+def test_of_equal_means_the_lower_loss_comes_first(race):
+    start = race(0.05)[1][0].starts[0]
+    ties = [
+        finalists.Finalist(trial, [replace(start, best=replace(start.best, val_loss=loss))])
+        for trial, loss in ((0, 0.3), (1, 0.1), (2, 0.2))
+    ]
+    assert [each.trial for each in sorted(ties, key=finalists.order)] == [1, 2, 0]
 
 
 def test_every_start_has_weights_of_its_own(race):

@@ -53,7 +53,7 @@ def test_each_regulariser_of_the_network_is_left_out_of_some(settings, change):
 
 def test_nothing_is_tried_twice(settings):
     plain = settings.train.model_copy(update=TRAIN)
-    assert [one.lr for one in linear.candidates(plain)] == [0.1, 0.05, 0.025, 0.0125]
+    assert [one.lr for one in linear.candidates(plain)] == [0.1, 0.05, 0.025, 0.0125, linear.USUAL]
 
 
 def test_the_linear_model_has_no_hidden_layer_and_the_settings_it_was_trained_with(run):
@@ -78,8 +78,16 @@ def test_the_candidate_with_the_lowest_validation_loss_is_trained_as_if_alone(ru
     assert not same(weights(found.stack, 0), weights(found.stack, 1))
 
 
-def test_a_rate_that_is_too_large_for_it_is_left(run):
+def test_a_rate_that_is_too_large_for_it_is_left(run, monkeypatch):
+    assert used(run(lr=0.8), "lr") == [linear.USUAL]
+    monkeypatch.setattr(linear, "USUAL", 0.8)
     assert used(run(lr=0.8), "lr") == [0.1]
+
+
+def test_a_rate_that_suits_nothing_does_not_make_it_weak(run, blobs):
+    found, val = run(lr=1e-6), blobs(40, seed=1, spread=2.0)
+    assert used(found, "lr") == [linear.USUAL]
+    assert linear.figures(found, val)["linear_val_accuracy"] > 0.75  # chance is a third
 
 
 @pytest.mark.parametrize("change", [{"noise": 20.0}, {"weight_decay": 1.0}])
@@ -95,7 +103,7 @@ def test_candidates_that_diverge_do_not_stand_in_the_way(settings, blobs):
     found = linear.train(schema_of(0), rows, val, model, given)
     assert linear.figures(found, val) == {
         "linear_val_r2": pytest.approx(1, abs=0.03),
-        "linear_lr": 0.05,
+        "linear_lr": linear.USUAL,
     }
 
 

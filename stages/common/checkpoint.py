@@ -81,6 +81,17 @@ class Checkpoint:
         return cls(stack, schema, content["settings"])
 
 
+def named(path: Path, model: str) -> Checkpoint:
+    """Return the model of a name, base or finetuned; UserError when nothing was fine-tuned."""
+    found = Checkpoint.load(path)
+    if model == "finetuned" and "finetune" not in found.settings:
+        raise UserError(
+            f"{path}: there was no second table, so this is the base model; take --model base, or "
+            "name a second table in finetune.csv"
+        )
+    return found
+
+
 def _weights(
     content: dict[str, Any], widths: list[int], members: int
 ) -> tuple[list[Tensor], list[Tensor]]:

@@ -62,7 +62,12 @@ def run(common: Common, found: Sequence[Trial], saves: Saves | None = None) -> l
     finalists = [
         Finalist(at, again[place * STARTS : (place + 1) * STARTS]) for place, at in enumerate(best)
     ]
-    return sorted(finalists, key=lambda each: (-each.mean, each.loss, each.trial))
+    return sorted(finalists, key=order)
+
+
+def order(finalist: Finalist) -> tuple[float, float, int]:
+    """Return what sorts finalists: the higher mean score, then the lower mean loss."""
+    return -finalist.mean, finalist.loss, finalist.trial
 
 
 def write(path: Path, finalists: Sequence[Finalist]) -> None:

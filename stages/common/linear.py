@@ -18,6 +18,7 @@ from stages.common.training import Fitted
 # needed. Larger ones make the validation loss jump, and the lowest jump is luck: chosen by it,
 # models did worse on rows that had no part in the choice.
 RATES = (1.0, 0.5, 0.25, 0.125)
+USUAL = 0.01  # a rate for scaled features, in case the network's suits nothing
 UNREGULARISED = {"noise": 0.0, "mixup": 0.0, "weight_decay": 0.0}
 
 
@@ -29,9 +30,9 @@ def candidates(settings: Train) -> list[Train]:
     Class weights stay: they say what is to be learnt.
     """
     found = [
-        settings.model_copy(update={"lr": settings.lr * rate, **change})
+        settings.model_copy(update={"lr": lr, **change})
         for change in ({}, UNREGULARISED)
-        for rate in RATES
+        for lr in (*(settings.lr * rate for rate in RATES), USUAL)
     ]
     return list(dict.fromkeys(found))
 

@@ -1,6 +1,7 @@
 """Test accuracy of the base model over split seeds, with the settings of params.yaml.
 
-The settings were chosen by validation figures of other split seeds (100 and up).
+The search proposed these settings by the validation rows of the first split. Most rows that
+other splits test were training rows of that search: it saw them, but did not choose by them.
 """
 
 from __future__ import annotations
