@@ -64,8 +64,8 @@ verify-emulated: $(RUN)/installed  ## the same bytes on emulated processors of I
 	$(RUN)/bin/python -m tests.emulation
 
 .PHONY: experiments
-experiments: $(RUN)/installed  ## compare the experiments by validation figures
-	@$(RUN)/bin/python -m dvc exp show --no-pager --only-changed --hide-failed --drop \
+experiments: $(RUN)/installed  ## compare the experiments of the last three commits by validation figures
+	@$(RUN)/bin/python -m dvc exp show --md --num 3 --only-changed --hide-failed --drop \
 	'^(?!Experiment|ensemble_val|transfer_gain$$|preprocess\.|model\.|train\.|finetune\.)'
 
 .PHONY: schema
