@@ -62,7 +62,7 @@ def changes(then: Tracked, now: Tracked) -> list[Change]:
         old, new = (state.figures.get(key) for state in (then, now))
         if old is None and new is None:
             continue
-        name = f"{above}: {label.strip()}" if below else label
+        name = f"{above}, {label.strip()}" if below else label
         moved = difference(key, then, now)
         without = "not in both" if None in (old, new) else "another table"
         verdict = moved.verdict() if moved else without

@@ -24,10 +24,10 @@ def section(then: Tracked, now: Tracked) -> Section:
     ]
     header = ("figure", then.label, now.label, "difference", "larger than the spread?")
     tables = [Table("Figures", header, rows), _settings(then, now)]
-    first = f"{now.label.capitalize()} against {then.label} ({then.commit[:12]}). "
+    first, *others = summary(then, now, figures)
     sentences = [
-        first + " ".join(summary(then, now, figures)),
-        "One comparison in twenty looks larger by chance alone.",
+        f"{now.label.capitalize()} against {then.label} ({then.commit[:12]}). {first}",
+        *others,
         "The plots below show both states; all other sections show this folder alone.",
     ]
     return Section("comparison", f"Against {then.label}", sentences, tables)
@@ -49,6 +49,7 @@ def summary(then: Tracked, now: Tracked, figures: Sequence[Change]) -> Iterator[
     if not likeness.different(then, now, "source"):
         larger = [_told(one, figures) for one in figures if one.found and one.found.clear]
         yield f"Differences larger than the spread: {'; '.join(larger) or 'none'}."
+        yield "One comparison in twenty looks larger by chance alone."
     for of in likeness.TABLES:
         if any(likeness.table(one.key) == of and one.verdict != "not in both" for one in figures):
             yield likeness.sentence(then, now, of)
@@ -59,7 +60,7 @@ def _told(one: Change, figures: Sequence[Change]) -> str:
     assert one.found
     said = [f"{one.found.value:+.3f}"]
     if one.key == changes.GAIN:
-        arms = [arm for arm in figures if arm.name.startswith(f"{one.name}: ")]
+        arms = [arm for arm in figures if arm.name.startswith(f"{one.name}, ")]
         said += [f"{arm.label.strip()} {shown(arm.old)} to {shown(arm.new)}" for arm in arms]
     elif not any(part in one.key for part in BASELINES):
         better = (one.found.value < 0) == one.key.endswith("rmse")
