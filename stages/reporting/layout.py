@@ -94,7 +94,7 @@ def beside(page: Spec) -> int:
 def _ticked(panel: Spec) -> Iterator[Spec]:
     """Yield the horizontal axes of a panel that say how many ticks they should have."""
     for part in _parts(panel):
-        axis = part.get("x", {}).get("axis") if "x" in part else None
+        axis = part.get("x", {}).get("axis")
         if axis and "tickCount" in axis:
             yield axis
 
