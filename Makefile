@@ -21,7 +21,7 @@ report: $(RUN)/installed  ## write report.html: how good, where it fails, what t
 	@$(RUN)/bin/python -m stages.report
 
 .PHONY: compare
-compare: $(RUN)/installed  ## the report beside that of another revision: make compare REV=HEAD~1
+compare: $(RUN)/installed  ## write comparison.html, the report beside another revision: make compare REV=HEAD~1
 	@$(RUN)/bin/python -m stages.report --against '$(or $(REV),HEAD)'
 
 .PHONY: card

@@ -12,18 +12,19 @@ from pathlib import Path
 
 from stages.common.launch import guard
 
-PAGE, CARD = "report.html", "model_card.md"
+PAGE, COMPARISON, CARD = "report.html", "comparison.html", "model_card.md"
 
 
-def report(output: str = PAGE, against: str = "") -> None:
-    """Print the headline figures; write the page, against a revision where one is named."""
+def report(output: str = "", against: str = "") -> None:
+    """Print the headline figures and write the page, or those of both where a revision is named."""
     from stages.common import files
-    from stages.reporting import headline, page, tracked
+    from stages.reporting import comparison, headline, page, tracked
 
-    now = tracked.here()
-    written = page.write(now, tracked.at(against) if against else None)
-    files.write_bytes(Path(output), written.encode())
-    print(*headline.lines(now.figures), f"the whole report: {output}", sep="\n")
+    now, then = tracked.here(), tracked.at(against) if against else None
+    path = output or (COMPARISON if then else PAGE)
+    files.write_bytes(Path(path), page.write(now, then).encode())
+    told = comparison.lines(then, now) if then else headline.lines(now.figures)
+    print(*told, f"the whole {'comparison' if then else 'report'}: {path}", sep="\n")
 
 
 def card(output: str = CARD) -> None:
@@ -41,7 +42,9 @@ def arguments() -> argparse.Namespace:
         prog="python -m stages.report",
         description="Print the headline figures and write the report, one HTML file.",
     )
-    parser.add_argument("--output", metavar="FILE", help=f"the file written; {PAGE}, or {CARD}")
+    parser.add_argument(
+        "--output", metavar="FILE", help=f"the file written; {PAGE}, {COMPARISON} or {CARD}"
+    )
     parser.add_argument("--against", metavar="REV", default="", help="a revision to compare with")
     parser.add_argument("--card", action="store_true", help="write the model card, no page")
     return parser.parse_args()
@@ -53,7 +56,7 @@ def main() -> None:
     if asked.card:
         card(asked.output or CARD)
     else:
-        report(asked.output or PAGE, asked.against)
+        report(asked.output, asked.against)
 
 
 if __name__ == "__main__":

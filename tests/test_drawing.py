@@ -63,6 +63,8 @@ def test_every_plot_is_drawn_within_its_width(small_project, task, revisions, pl
             assert "NaN" not in said
             marks = re.findall(r'class="mark-(?:line|area|symbol|rect|rule|text) role-mark', svg)
             assert marks, "axes alone"
+            named = [text for text in root.itertext() if re.search("HEAD|workspace", text)]
+            assert len(revisions) == 1 or "HEAD" in named[0], "the older one is first"
 
 
 def test_a_page_and_dvc_fill_a_template_alike(small_project):
@@ -132,8 +134,29 @@ def test_a_long_title_is_cut_into_lines_that_fit():
     assert float(ElementTree.fromstring(svg).attrib["width"]) <= 340
 
 
+def test_small_panels_stay_beside_each_other():
+    spec = {"config": {"legend": {}}, "facet": {}, "columns": 3, "spec": {"width": 160}}
+    columns = [
+        layout.adapt(spec, "a: b", width, alone=True)["columns"] for width in (490, 340, 200)
+    ]
+    assert columns == [3, 2, 1]
+
+
+def test_a_narrow_panel_has_fewer_ticks():
+    spec = {
+        "mark": "bar",
+        "width": 300,
+        "height": 200,
+        "encoding": {"x": {"axis": {"tickCount": 5}}},
+    }
+    ticks = [
+        layout.sized(spec, panel)["encoding"]["x"]["axis"]["tickCount"] for panel in (300, 140, 60)
+    ]
+    assert ticks == [5, 3, 2]
+
+
 def test_panels_stand_below_each_other_where_they_do_not_fit():
-    spec = {"config": {"legend": {}}, "facet": {}, "columns": 3, "spec": {}}
+    spec = {"config": {"legend": {}}, "facet": {}, "columns": 3, "spec": {"width": 300}}
     columns = [
         layout.adapt(spec, "a: b", width, alone=True)["columns"] for width in (900, 500, 340)
     ]
@@ -143,8 +166,70 @@ def test_panels_stand_below_each_other_where_they_do_not_fit():
 def test_a_square_panel_stays_square_and_not_too_large():
     spec = {"mark": "bar", "width": 300, "height": 300}
     sizes = [layout.sized(spec, panel) for panel in (200, 900)]
-    assert [(one["width"], one["height"]) for one in sizes] == [(200, 200), (420, 420)]
+    assert [(one["width"], one["height"]) for one in sizes] == [(200, 200), (320, 320)]
     assert layout.sized({"mark": "bar", "width": 300, "height": 200}, 500)["height"] == 200
+
+
+def words(name: str, rows: str, width: int = 490) -> list[str]:
+    """Return the texts of a plot of this folder alone, drawn from these rows."""
+    plot = next(plot for plot in PLOTS if plot.name == name)
+    svg = drawn(plot, {"this folder": dict.fromkeys(plot.files, rows)}, width)
+    return [text for text in ElementTree.fromstring(svg).itertext() if text.strip()]
+
+
+def test_a_log_axis_ends_near_the_rows():
+    def labels(low: str, high: str) -> set[str]:
+        header = RUN[TRAINING].splitlines()[0]
+        return {*words("loss", f"{header}\n0,{high},{high},{high},0\n1,{low},{low},{low},1\n")}
+
+    assert {"0.1", "10"} <= labels("0.1", "10")
+    assert not {"0.1", "10"} & labels("0.2", "7")
+
+
+def test_a_class_that_is_never_answered_leaves_legend_and_colours_alone():
+    header = "model,class,rows,precision,recall,f1\n"
+    some = words("classes", f"{header}base,a,5,,0.0,0.0\nbase,b,5,1.0,1.0,1.0\n")
+    every = words("classes", f"{header}base,a,5,0.5,0.5,0.5\nbase,b,5,1.0,1.0,1.0\n")
+    legends = [[word for word in found if word in {"precision", "recall", "F1"}] for found in
+               (some, every)]  # fmt: skip
+    assert legends == [["precision", "recall", "F1"]] * 2
+
+
+def test_classes_have_one_order_and_one_axis_in_both_states():
+    plot = next(plot for plot in PLOTS if plot.name == "classes")
+    header = "model,class,rows,precision,recall,f1\n"
+    older = f"{header}base,a,5,0.9,0.9,0.9\nbase,b,5,0.8,0.8,0.8\n"
+    newer = f"{header}base,a,5,0.3,0.3,0.3\nbase,b,5,0.8,0.8,0.8\n"
+    tables = {"HEAD": {plot.files[0]: older}, "this folder": {plot.files[0]: newer}}
+    found = [*ElementTree.fromstring(drawn(plot, tables, 490)).itertext()]
+    assert [word for word in found if word in {"a", "b"}] == ["a", "b", "a", "b"]
+    assert found.count("40%") == 2
+
+
+def test_the_weakest_class_is_named_unless_all_are_perfect():
+    header = "model,class,false_positive_rate,true_positive_rate,area\n"
+    perfect = "base,0,0,0,1.0\nbase,0,0,1,1.0\nbase,1,0,0,1.0\nbase,1,0,1,1.0\n"
+    assert not [word for word in words("roc", header + perfect) if "area" in word]
+    weak = perfect.replace("base,0,0,1,1.0", "base,0,0.5,1,0.75").replace("0,0,0,1.0", "0,0,0,0.75")
+    found = words("roc", header + weak)
+    assert "weakest: class 0" in found
+    assert "area 0.750" in found
+
+
+def test_few_classes_are_counted_in_large_letters_and_tenths():
+    rows = "model,actual,predicted,rows,share\n" + "".join(
+        f"base,{actual},{predicted},5,0.3333\n" for actual in "ab" for predicted in "ab"
+    )
+    assert words("confusion shares", rows).count("33.3") == 4
+    plot = next(plot for plot in PLOTS if plot.name == "confusion")
+    assert 'font-size="18px"' in drawn(plot, {"this folder": {plot.files[0]: rows}}, 490)
+
+
+def test_bins_of_few_rows_are_not_joined_by_a_line():
+    plot = next(plot for plot in PLOTS if plot.name == "reliability")
+    rows = "model,bin,confidence,accuracy,rows\nbase,5,0.5,0.0,1\nbase,9,0.9,1.0,90\n"
+    svg = drawn(plot, {"this folder": {plot.files[0]: rows}}, 490)
+    assert "mark-line" not in svg
 
 
 def test_drawing_is_no_matter_of_the_stages():

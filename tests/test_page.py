@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from dvc.exceptions import DvcException
 
-from stages.reporting import comparison, figures, page, tracked
+from stages.reporting import changes, comparison, figures, page, tracked
 from tests import reported
 from tests.project import commit
 
@@ -171,11 +171,11 @@ def test_two_states_stand_side_by_side(folder):
                      test_accuracy_high=high)  # fmt: skip
     reported.figures(folder, "train", val_loss=0.5)
     now, then = tracked.here(), tracked.at("HEAD")
-    found = comparison.difference("test_accuracy", then, now)
+    found = changes.difference("test_accuracy", then, now)
     assert found
     assert found.clear
     assert "the same test rows, 1 now right, 20 now wrong" in found.basis
-    unknown = comparison.difference("val_loss", then, now)
+    unknown = changes.difference("val_loss", then, now)
     assert unknown
     assert unknown.word() == "cannot be told: it has no interval"
     compared, settings = comparison.section(then, now).tables
@@ -194,7 +194,7 @@ def test_other_test_rows_are_not_compared_one_by_one(folder):
     low, high = 0.757, 0.889
     reported.figures(folder, "evaluate", test_accuracy=100 / 120, test_accuracy_low=low,
                      test_accuracy_high=high)  # fmt: skip
-    found = comparison.difference("test_accuracy", tracked.at("HEAD"), tracked.here())
+    found = changes.difference("test_accuracy", tracked.at("HEAD"), tracked.here())
     assert found
     assert found.clear
     assert found.basis.startswith("95 % interval -0.2")
@@ -229,7 +229,7 @@ def test_values_of_the_same_rows_are_compared_in_pairs(folder):
     reported.regression(folder)
     commit(folder)
     reported.figures(folder, "evaluate", test_rmse=1.4)
-    found = comparison.difference("test_rmse", tracked.at("HEAD"), tracked.here())
+    found = changes.difference("test_rmse", tracked.at("HEAD"), tracked.here())
     assert found
     assert found.clear is False
     assert found.basis == "the same 3 test rows, squared errors in pairs"

@@ -13,7 +13,7 @@ import pytest
 from stages import report
 from stages.common.errors import UserError
 from stages.common.launch import guard
-from stages.reporting import headline, tracked
+from stages.reporting import comparison, headline, tracked
 from tests import reported
 from tests.project import run
 
@@ -106,6 +106,15 @@ def test_a_bad_revision_is_one_line_and_writes_nothing(folder, capsys):
     assert not (folder / "page.html").exists()
 
 
+def test_a_comparison_leaves_the_report_and_prints_both_states(folder, capsys):
+    report.report(against="HEAD")
+    out = capsys.readouterr().out.splitlines()
+    assert out[:-1] == [*comparison.lines(tracked.at("HEAD"), tracked.here())]
+    assert out[-1] == "the whole comparison: comparison.html"
+    assert not (folder / "report.html").exists()
+    assert run(folder, "git", "status", "--porcelain") == ""
+
+
 def test_settings_changed_since_are_told(folder):
     text = (folder / "params.yaml").read_text()
     (folder / "params.yaml").write_text(text.replace("momentum: 0.8", "momentum: 0.7", 1))
@@ -123,5 +132,5 @@ def test_the_command_line_chooses_page_card_and_revision(folder, monkeypatch, ca
     monkeypatch.setattr(sys, "argv", ["report", "--against", "HEAD", "--output", "p.html"])
     report.main()
     assert "Against HEAD" in (folder / "p.html").read_text()
-    assert capsys.readouterr().out.splitlines()[-1] == "the whole report: p.html"
+    assert capsys.readouterr().out.splitlines()[-1] == "the whole comparison: p.html"
     assert json.loads((folder / "metrics/evaluate.json").read_text())["test_macro_f1"] == 0.5

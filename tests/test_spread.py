@@ -40,6 +40,12 @@ def test_deviations_that_are_0_tell_nothing():
     assert spread.of_deviations(0.09, 0.03, 0.04).clear is False
 
 
+def test_a_difference_must_be_larger_than_every_kind_of_chance():
+    one, two, three = (spread.Difference(0.1, clear, "") for clear in (True, False, None))
+    assert spread.strictest([one, two, three]) is two
+    assert spread.strictest([three, one]) is one
+
+
 def test_no_difference_is_no_matter_of_chance():
     assert spread.of_pairs([True, False], [True, False]).word() == "the same"
 

@@ -11,6 +11,8 @@ tuning       what the search found, which setting mattered most
 origin       the data: rows, columns, what the audit found
 layers       the network: its layers, shapes and parameters
 provenance   the commit, the lock, the commands that lead here again
+likeness     have two states the same tables and test rows
+changes      the figures of two states: what has changed, is it more than chance
 comparison   this folder against a revision: figures, settings
 plots        the plots of dvc.yaml, each with its question and its words
 layout       a filled template laid out for a page

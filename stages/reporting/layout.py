@@ -12,9 +12,10 @@ from collections.abc import Iterator
 from typing import Any
 
 NARROW = 480  # pixels: below, entries of a legend stand below each other
-PANEL = 230  # pixels that a panel needs, with its axis
+SHRUNK = 0.77  # of its own width a panel may be made so that more stand beside each other
+TICK = 45  # pixels that the label of a tick needs
 LEAST = 60  # pixels: no panel is made narrower
-SQUARE = 420  # pixels: the most of a side of a square panel
+SQUARE = 320  # pixels: the most of a side of a square panel
 LETTER, SMALL = 7.5, 6.3  # pixels of a letter of the title, of the line below it
 TEXT = "currentColor"
 NO_HEADER = {
@@ -64,7 +65,8 @@ def adapt(filled: Spec, title: str, width: int, alone: bool) -> Spec:
         if part.get("field") == "rev" and alone:
             part["legend"], part["header"] = None, NO_HEADER
         if "columns" in part and "facet" in part:
-            part["columns"] = max(1, min(part["columns"], width // PANEL))
+            fitting = int(width / (SHRUNK * part["spec"]["width"]))
+            part["columns"] = max(1, min(part["columns"], fitting))
     return page
 
 
@@ -77,12 +79,24 @@ def sized(page: Spec, panel: float) -> Spec:
             part["width"] = round(min(panel, SQUARE) if square else panel)
             if square:
                 part["height"] = part["width"]
+            most = max(2, round(part["width"] / TICK))
+            for axis in _ticked(part):
+                axis["tickCount"] = min(axis["tickCount"], most)
     return made
 
 
 def beside(page: Spec) -> int:
     """Return how many panels a page may have beside each other."""
-    return max((part["columns"] for part in _parts(page) if "facet" in part), default=1)
+    faceted = (part for part in _parts(page) if {"facet", "columns"} <= part.keys())
+    return max((part["columns"] for part in faceted), default=1)
+
+
+def _ticked(panel: Spec) -> Iterator[Spec]:
+    """Yield the horizontal axes of a panel that say how many ticks they should have."""
+    for part in _parts(panel):
+        axis = part.get("x", {}).get("axis")
+        if axis and "tickCount" in axis:
+            yield axis
 
 
 def _parts(node: Any) -> Iterator[Spec]:

@@ -19,6 +19,8 @@ ROWS = {
     "finetuned_test_base_accuracy": "finetuned_test_rows",
     "finetuned_test_majority_accuracy": "finetuned_test_rows",
     "ensemble_val_accuracy": "rows_val",
+    "val_accuracy": "rows_val",
+    "search_best_val_accuracy": "rows_val",
 }
 
 
@@ -43,12 +45,16 @@ class Difference:
     clear: bool | None
     basis: str
 
-    def word(self) -> str:
-        """Return the verdict with its basis."""
+    def verdict(self) -> str:
+        """Return in a few words whether it is larger than chance."""
         if self.value == 0:
             return "the same"
         words = {True: "larger than the spread", False: "within noise", None: "cannot be told"}
-        return f"{words[self.clear]}: {self.basis}"
+        return words[self.clear]
+
+    def word(self) -> str:
+        """Return the verdict with its basis."""
+        return self.verdict() if self.value == 0 else f"{self.verdict()}: {self.basis}"
 
 
 def interval(figures: Mapping[str, Any], key: str) -> Interval | None:
@@ -90,6 +96,16 @@ def of_deviations(value: float, one: float, other: float) -> Difference:
         return Difference(value, None, "every start gave the same, its rows have no interval")
     clear = abs(value) > Z95 * spread
     return Difference(value, clear, f"{abs(value) / spread:.1f} standard deviations between starts")
+
+
+def strictest(found: Sequence[Difference]) -> Difference:
+    """Return of several judgements of a difference one that sees noise, else one that is clear.
+
+    What other rows could change and what other starting weights could change are two kinds of
+    chance: a difference has to be larger than both.
+    """
+    order = (False, True, None)
+    return min(found, key=lambda one: order.index(one.clear))
 
 
 def of_pairs(one: Sequence[bool], other: Sequence[bool]) -> Difference:
