@@ -33,11 +33,13 @@ def test_confusion_has_a_row_per_pair_of_classes():
 def test_rare_classes_of_a_large_confusion_are_one():
     predicted, target = scores(2000, 150)
     found = list(diagnostics.confusion(predicted, target, [f"c{at}" for at in range(150)]))
-    assert len(found) == (diagnostics.CELLS + 1) ** 2
+    assert len(found) == (diagnostics.CELLS + 1) * (diagnostics.CELLS + 2)
     assert sum(int(str(row[2])) for row in found) == 2000
     others = [row for row in found if row[0] == diagnostics.OTHER]
     assert sum(int(str(row[2])) for row in others) > 1000
     assert len({row[0] for row in found}) == diagnostics.CELLS + 1
+    diagonal = sum(int(str(row[2])) for row in found if row[0] == row[1])
+    assert diagonal == (predicted.argmax(dim=1) == target).sum()
 
 
 def test_reliability_has_a_row_per_bin_with_rows():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from stages.common.intervals import wilson
@@ -36,6 +38,7 @@ def test_pairs_are_judged_by_the_rows_that_changed(gained, lost, clear):
 
 def test_deviations_that_are_0_tell_nothing():
     assert spread.of_deviations(0.1, 0.0, 0.0).clear is None
+    assert spread.of_deviations(0.1, 0.0, 0.001).clear is None
     assert spread.of_deviations(0.1, 0.03, 0.04).clear is True
     assert spread.of_deviations(0.09, 0.03, 0.04).clear is False
 
@@ -47,7 +50,20 @@ def test_a_difference_must_be_larger_than_every_kind_of_chance():
 
 
 def test_no_difference_is_no_matter_of_chance():
-    assert spread.of_pairs([True, False], [True, False]).word() == "the same"
+    found = spread.of_pairs([True, False, False], [True, False, False])
+    assert found.word() == "the same: the same test rows, 0 now right, 0 now wrong, p = 1"
+    found = spread.of_pairs([True, False], [False, True])
+    assert found.word() == "the same: the same test rows, 1 now right, 1 now wrong, p = 1"
+    assert spread.Difference(0.0, None, "it has no interval").word() == "the same"
+
+
+def test_pairs_of_a_large_table_are_judged_at_once():
+    one = [True] * 2100 + [False] * 7900
+    other = [False] * 2100 + [True] * 1900 + [False] * 6000
+    found = spread.of_pairs(one, other)
+    tail = sum(math.comb(4000, count) for count in range(1901))
+    assert found.clear is True
+    assert found.basis.endswith(f"p = {2 * tail / 2**4000:.2g}")
 
 
 def test_a_share_of_rows_gets_the_interval_of_its_rows():
@@ -59,8 +75,8 @@ def test_a_share_of_rows_gets_the_interval_of_its_rows():
 
 
 def test_losses_of_the_same_rows_are_compared_in_pairs():
-    base = [1.0, 9.0, 25.0, 4.0, 16.0, 36.0]
+    base = [1.0, 9.0, 25.0, 4.0, 16.0, 36.0, 2.0, 5.0, 8.0, 3.0]
     better = [loss - 0.5 - 0.01 * row for row, loss in enumerate(base)]  # a small, steady gain
     assert spread.of_losses(-0.1, better, base).clear is True
     assert spread.of_losses(-0.1, sorted(base), base).clear is False
-    assert spread.of_losses(-0.1, [1.0], [2.0]).clear is None
+    assert spread.of_losses(-0.1, better[:9], base[:9]).clear is None

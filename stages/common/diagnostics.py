@@ -17,6 +17,7 @@ from stages.common.schema import Schema
 
 CELLS = 24  # classes with a row and a column of their own in the confusion matrix
 OTHER = "other classes"
+ANOTHER = "another of the others"  # the answer of a row of these that is wrong
 VALUES = 2000  # rows of a regression, at most, evenly spread over the part
 
 # file: its columns after the name of the model
@@ -55,16 +56,23 @@ def tables(schema: Schema, predicted: Tensor, part: Partition, bins: int) -> dic
 def confusion(predicted: Tensor, target: Tensor, names: Sequence[str]) -> Rows:
     """Yield the rows of each actual and predicted class, and their share of the actual one's.
 
-    Beyond the CELLS most frequent classes all others are one.
+    Beyond the CELLS most frequent classes all others are one, whose wrong answers among them
+    stand apart: what is on the diagonal is right.
     """
     own = thresholds.frequent(target, len(names), CELLS)
     label = {at: name if at in own else OTHER for at, name in enumerate(names)}
+
+    def answer(truth: int, guess: int) -> tuple[str, str]:
+        astray = truth != guess and label[truth] == label[guess]
+        return label[truth], ANOTHER if astray else label[guess]
+
     guesses = predicted.argmax(dim=1).tolist()
-    pairs = [(label[a], label[b]) for a, b in zip(target.tolist(), guesses, strict=True)]
+    pairs = list(map(answer, target.tolist(), guesses))
     cells, rows = Counter(pairs), Counter(truth for truth, _ in pairs)
-    order = [names[at] for at in own] + [OTHER] * (len(own) < len(names))
+    more = len(own) < len(names)
+    order = [names[at] for at in own] + [OTHER] * more
     for truth in order:
-        for guess in order:
+        for guess in order + [ANOTHER] * more:
             found = cells[truth, guess]
             yield truth, guess, found, found / rows[truth] if rows[truth] else None
 

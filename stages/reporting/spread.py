@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from stages.common.intervals import Z95, wilson
+from stages.common.intervals import FEW, Z95, wilson
 
 LEVEL = 0.05  # a p-value below it is no chance
 
@@ -48,7 +48,7 @@ class Difference:
     def verdict(self) -> str:
         """Return in a few words whether it is larger than chance."""
         if self.value == 0:
-            return "the same"
+            return "the same" if self.clear is None else f"the same: {self.basis}"
         words = {True: "larger than the spread", False: "within noise", None: "cannot be told"}
         return words[self.clear]
 
@@ -92,8 +92,8 @@ def of_deviations(value: float, one: float, other: float) -> Difference:
     It is larger than the spread when two single starts would seldom be so far apart.
     """
     spread = math.hypot(one, other)
-    if spread == 0:
-        return Difference(value, None, "every start gave the same, its rows have no interval")
+    if one == 0 or other == 0:
+        return Difference(value, None, "the starts of one side gave the same, or there was one")
     clear = abs(value) > Z95 * spread
     return Difference(value, clear, f"{abs(value) / spread:.1f} standard deviations between starts")
 
@@ -116,7 +116,10 @@ def of_pairs(one: Sequence[bool], other: Sequence[bool]) -> Difference:
     pairs = list(zip(one, other, strict=True))
     gained, lost = pairs.count((True, False)), pairs.count((False, True))
     changed = gained + lost
-    tail = sum(math.comb(changed, count) for count in range(min(gained, lost) + 1))
+    ways = tail = 1  # of so many changes to be gained, of so many or fewer
+    for count in range(min(gained, lost)):
+        ways = ways * (changed - count) // (count + 1)
+        tail += ways
     chance = min(1.0, 2 * tail / 2**changed)
     basis = f"the same test rows, {gained} now right, {lost} now wrong, p = {chance:.2g}"
     return Difference((gained - lost) / len(pairs), chance < LEVEL, basis)
@@ -128,8 +131,8 @@ def of_losses(value: float, one: Sequence[float], other: Sequence[float]) -> Dif
     It is larger than chance when the 95 % interval of their mean difference leaves out 0.
     """
     moved = [mine - theirs for mine, theirs in zip(one, other, strict=True)]
-    if len(moved) < 2:
-        return Difference(value, None, "there is one test row")
+    if len(moved) < FEW:
+        return Difference(value, None, "there are few test rows")
     error = statistics.stdev(moved) / math.sqrt(len(moved))
     clear = abs(statistics.fmean(moved)) > Z95 * error
     return Difference(value, clear, f"the same {len(moved)} test rows, squared errors in pairs")
