@@ -23,7 +23,7 @@ def report(output: str = PAGE, against: str = "") -> None:
     now = tracked.here()
     written = page.write(now, tracked.at(against) if against else None)
     files.write_bytes(Path(output), written.encode())
-    print(*headline.lines(now.figures), f"the whole report: {output}", sep="\n")
+    print(*headline.lines(now), f"the whole report: {output}", sep="\n")
 
 
 def card(output: str = CARD) -> None:

@@ -42,7 +42,7 @@ def folder(tmp_path, monkeypatch) -> Path:
 def test_the_table_is_printed_and_the_last_line_names_the_page(folder, capsys):
     report.report()
     *table, last = capsys.readouterr().out.splitlines()
-    assert table == [*headline.lines(tracked.here().figures)]
+    assert table == [*headline.lines(tracked.here())]
     assert table[0].startswith("base model, test rows   ")
     assert last == "the whole report: report.html"
     assert run(folder, "git", "status", "--porcelain") == ""

@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from stages.common import ensemble, health
+from stages.reporting import alarms, course
 from stages.reporting.section import Cell, Section, Table, counted
 from stages.reporting.tracked import Tracked
 
 TITLE = "Does it learn, does it overfit?"
 NEEDED = ("train_loss", "val_loss", "overfit_gap", "best_epoch", "weight_norm")
-HEADER = ("cause", "measured here", "applies here", "remedy", "set now")
-DEAD = 0.5  # share of units above which a network has lost most of them
+HEADER = ("cause", "applies here", "remedy", "measured here", "set now")
+DEAD = 0.5  # share of a layer's units above which it has lost most of them
 
 
 def section(state: Tracked) -> Section:
@@ -22,58 +23,52 @@ def section(state: Tracked) -> Section:
         diverged = "No: the training diverged; lower train.lr."
         said = diverged if figures.get("diverged_members") else "There was no training yet."
         return Section("learning", TITLE, [said], plots="training")
-    sentences = [_overfits(figures), *_later(figures), *_learnt(figures)]
-    causes = [[*cause, _now(state, keys)] for *cause, keys in _overfitting(figures)]
-    others = [[*cause, _now(state, keys)] for *cause, keys in _difficulties(figures)]
-    tables = [
-        Table("Causes of overfitting and their remedies", HEADER, causes),
-        Table("What else can go wrong in training", HEADER, others),
+    failed = bool(alarms.failed(state))
+    sentences = [
+        *alarms.networks(state),
+        *course.overfits(figures, failed),
+        *course.later(state),
+        *course.learnt(figures),
     ]
-    return Section("learning", TITLE, sentences, tables, "training")
+    rows = [
+        Table(caption, HEADER, [
+            [cause, applies, remedy, measured, _now(state, keys)]
+            for cause, measured, applies, remedy, keys in causes
+        ])
+        for caption, causes in (
+            ("Causes of overfitting and their remedies", _overfitting(figures, failed)),
+            ("What else can go wrong in training", _difficulties(state)),
+        )
+    ]  # fmt: skip
+    return Section("learning", TITLE, sentences, rows, "training")
 
 
-def overfits(figures: Mapping[str, Any]) -> bool:
-    """Return whether validation and training loss are apart, as the stage train sees it."""
-    least = max(figures["train_loss"], ensemble.LEAST_LOSS)
-    return bool(figures["overfit_gap"] > ensemble.OVERFIT * least)
+def _dead(state: Tracked) -> tuple[str, float]:
+    """Return the layer with most dead units, in words, and their share, at the epoch kept."""
+    rows, kept = state.rows("plots/health.csv"), state.figures["best_epoch"]
+    if not rows:
+        share = state.figures["dead_share"]
+        return f"a share of {share:.3f} is 0 on every row, mean of the layers", share
+    epoch = min((row["epoch"] for row in rows), key=lambda epoch: abs(int(epoch) - kept))
+    of_layers = [row for row in rows if row["epoch"] == epoch and row["dead"]]
+    worst = max(of_layers, key=lambda row: float(row["dead"]), default=None)
+    if worst is None:
+        return "not measured", 0.0
+    share = float(worst["dead"])
+    if share == 0:
+        return f"no unit is 0 on every row, at epoch {epoch}", share
+    return f"{worst['layer']}: a share of {share:.3f} is 0 on every row, at epoch {epoch}", share
 
 
-def _learnt(figures: Mapping[str, Any]) -> list[str]:
-    if "gate_steps" not in figures:
-        return []
-    return [
-        f"It can learn: one batch was known by heart after {counted(figures['gate_steps'], 'step')}"
-        f" (score {figures['gate_score']:.3f}, loss {figures['gate_loss']:.4f}), so the code and "
-        "the learning rate work."
-    ]
-
-
-def _overfits(figures: Mapping[str, Any]) -> str:
-    losses = (
-        f"at the epoch that is kept ({figures['best_epoch']:.0f} on average) the validation loss "
-        f"is {figures['val_loss']:.4f}, the training loss {figures['train_loss']:.4f}"
-    )
-    if overfits(figures):
-        return f"It overfits: {losses}. The remedy that fits: {ensemble.remedy(dict(figures))}."
-    return f"It does not overfit: {losses}."
-
-
-def _later(figures: Mapping[str, Any]) -> list[str]:
-    members = figures.get("overfit_members", 0)
-    if not members:
-        return ["No network overfits in the epochs after its best one."]
-    return [
-        f"After their best epoch {counted(members, 'network')} began to overfit, half of them by "
-        f"epoch {figures['overfit_epoch']}; the weights that are kept are from before."
-    ]
-
-
-def _overfitting(figures: Mapping[str, Any]) -> list[tuple[str, str, str, str, Sequence[str]]]:
+def _overfitting(
+    figures: Mapping[str, Any], failed: bool
+) -> list[tuple[str, str, str, str, Sequence[str]]]:
     """Return the causes of the course: (cause, measured, applies, remedy, settings)."""
     each, norm = figures["parameters_per_row"], figures["weight_norm"]
     rows, parameters = figures.get("rows_train", 0), figures["parameters"]
     many = each > ensemble.CAPACITY
-    word = "no: it does not overfit" if not overfits(figures) else ""
+    clear = "cannot be told yet" if failed else "no: it does not overfit"
+    word = "" if course.gap(figures) > course.MILD else clear
     capacity = word or ("yes" if many else "no: fewer parameters than rows")
     weights = word or ("no: too many parameters come first" if many else "yes")
     return [
@@ -101,8 +96,9 @@ def _overfitting(figures: Mapping[str, Any]) -> list[tuple[str, str, str, str, S
     ]
 
 
-def _difficulties(figures: Mapping[str, Any]) -> list[tuple[str, str, str, str, Sequence[str]]]:
-    """Return what else goes wrong, in the same order of columns."""
+def _difficulties(state: Tracked) -> list[tuple[str, str, str, str, Sequence[str]]]:
+    """Return what else goes wrong, in the same order."""
+    figures, (dead, share) = state.figures, _dead(state)
     ratio, spread = figures.get("gradient_first_to_last"), figures.get("starting_spread")
     found: list[tuple[str, str, bool, str, Sequence[str]]] = [
         (
@@ -128,8 +124,8 @@ def _difficulties(figures: Mapping[str, Any]) -> list[tuple[str, str, str, str, 
         ),
         (
             "dead units",
-            f"a share of {figures['dead_share']:.3f} never answers",
-            figures["dead_share"] > DEAD,
+            dead,
+            share > DEAD,
             "leaky ReLU; a lower learning rate",
             ("model.activation", "train.lr"),
         ),
