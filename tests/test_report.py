@@ -112,7 +112,11 @@ def test_settings_changed_since_are_told(folder):
     report.report("page.html")
     page = (folder / "page.html").read_text()
     assert "Settings changed since these figures were made" in page
-    assert "This page shows a state that no commit has" in page
+    assert "This page shows a state that no commit has: commit it" in page
+    assert "git checkout" not in page
+    run(folder, "git", "checkout", "--quiet", ".")
+    report.report("page.html")
+    assert "git checkout" in (folder / "page.html").read_text()
 
 
 def test_the_command_line_chooses_page_card_and_revision(folder, monkeypatch, capsys):

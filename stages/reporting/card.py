@@ -52,7 +52,7 @@ def training(state: Tracked) -> Section:
     second = bool(state.settings.get("finetune.csv"))
     used = tuple(name for name in SETTINGS if second or name != "finetune.")
     rows = [[key, str(value)] for key, value in state.settings.items() if key.startswith(used)]
-    told = remedies.section(state).sentences
+    told = remedies.sentences(state)
     return Section("training", "Training", told, [Table("Settings", ("setting", "value"), rows)])
 
 
@@ -63,12 +63,12 @@ def limits(state: Tracked) -> Section:
 
 def _limits(state: Tracked) -> Iterator[str]:
     figures = state.figures
-    found = interval(figures, "test_accuracy")
-    if found:
-        yield (
-            f"{counted(figures['test_rows'], 'test row')}: the share that is right on other rows "
-            f"may lie anywhere from {found.shown()}, if they are like these."
-        )
+    for key, figure in (("test_accuracy", "share that is right"), ("test_rmse", "RMSE")):
+        if found := interval(figures, key):
+            yield (
+                f"{counted(figures['test_rows'], 'test row')}: the {figure} on other rows may lie "
+                f"anywhere from {found.shown()}, if they are like these."
+            )
     yield from (said for prefix in failures.MODELS for said in alarms.leaks(state, prefix))
     target = state.schemas.get("source", {}).get("target", {})
     counts = zip(target.get("classes", []), target.get("counts", []), strict=False)

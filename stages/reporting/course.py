@@ -51,21 +51,42 @@ def overfits(figures: Mapping[str, Any], failed: bool) -> list[str]:
     return [f"It does not overfit: {losses}.", rule]
 
 
-def later(state: Tracked) -> list[str]:
-    """Return what came after the epochs that are kept, and what the curves are means of."""
-    figures, rows = state.figures, state.rows("plots/training.csv")
-    late, networks = figures.get("overfit_members", 0), alarms.members(state)
-    said = ["In no network did the validation loss rise by a tenth after the epoch that is kept."]
-    if late:
-        said = [
-            f"Later, after the epoch that is kept, the validation loss of {late} of "
-            f"{counted(networks, 'network')} rose again by more than a tenth, in half of them by "
-            f"epoch {figures['overfit_epoch']}: the plots show those epochs too, the weights that "
-            "are kept are from before."
-        ]
-    if rows and int(rows[-1]["members"]) < networks:
-        said.append(
-            "The curves are means over the networks that were still training: at epoch "
-            f"{rows[-1]['epoch']}, {rows[-1]['members']} of {networks}."
-        )
-    return said
+def later(state: Tracked) -> str:
+    """Return what came after the epochs that are kept."""
+    late = state.figures.get("overfit_members", 0)
+    if not late:
+        return "In no network did the validation loss rise by a tenth after the epoch that is kept."
+    return (
+        f"Later, after the epoch that is kept, the validation loss of {late} of "
+        f"{counted(alarms.members(state), 'network')} rose again by more than a tenth, in half "
+        f"of them by epoch {state.figures['overfit_epoch']}; the weights that are kept are from "
+        "before."
+    )
+
+
+def curves(state: Tracked) -> list[str]:
+    """Return what the curves of the plots are means of."""
+    rows, networks = state.rows("plots/training.csv"), alarms.members(state)
+    if not rows or int(rows[-1]["members"]) == networks:
+        return []
+    return [
+        "The plots go on after the epoch that is kept; a curve is the mean over the networks that "
+        f"were still training: at epoch {rows[-1]['epoch']}, {rows[-1]['members']} of {networks}."
+    ]
+
+
+def dead(state: Tracked) -> tuple[str, float]:
+    """Return the layer with most dead units, in words, and their share, at the epoch kept."""
+    rows, kept = state.rows("plots/health.csv"), state.figures["best_epoch"]
+    if not rows:
+        share = state.figures["dead_share"]
+        return f"a share of {share:.3f} is 0 on every row, mean of the layers", share
+    epoch = min((row["epoch"] for row in rows), key=lambda epoch: abs(int(epoch) - kept))
+    of_layers = [row for row in rows if row["epoch"] == epoch and row["dead"]]
+    worst = max(of_layers, key=lambda row: float(row["dead"]), default=None)
+    if worst is None:
+        return "not measured", 0.0
+    share = float(worst["dead"])
+    if share == 0:
+        return f"no unit is 0 on every row, at epoch {epoch}", share
+    return f"{worst['layer']}: a share of {share:.3f} is 0 on every row, at epoch {epoch}", share

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from stages.common import ensemble, health
 from stages.reporting import alarms, course
@@ -15,55 +14,55 @@ NEEDED = ("train_loss", "val_loss", "overfit_gap", "best_epoch", "weight_norm")
 HEADER = ("cause", "applies here", "remedy", "measured here", "set now")
 DEAD = 0.5  # share of a layer's units above which it has lost most of them
 
+# cause, what was measured, whether it applies, remedy, settings
+Causes = list[tuple[str, str, str, str, Sequence[str]]]
+
 
 def section(state: Tracked) -> Section:
     """Return whether the base model has learnt and overfits, causes and remedies."""
-    figures = state.figures
-    if not all(key in figures for key in NEEDED):
-        diverged = "No: the training diverged; lower train.lr."
-        said = diverged if figures.get("diverged_members") else "There was no training yet."
-        return Section("learning", TITLE, [said], plots="training")
+    if not _trained(state):
+        return Section("learning", TITLE, sentences(state), plots="training")
     failed = bool(alarms.failed(state))
-    sentences = [
+    tables = [
+        _table(state, "Causes of overfitting and their remedies", _overfitting(state, failed)),
+        _table(state, "What else can go wrong in training", _difficulties(state)),
+    ]
+    told = [*sentences(state), *course.curves(state)]
+    return Section("learning", TITLE, told, tables, "training")
+
+
+def sentences(state: Tracked) -> list[str]:
+    """Return how training went."""
+    figures = state.figures
+    if not _trained(state):
+        diverged = "No: the training diverged; lower train.lr."
+        return [diverged if figures.get("diverged_members") else "There was no training yet."]
+    return [
         *alarms.networks(state),
-        *course.overfits(figures, failed),
-        *course.later(state),
+        *course.overfits(figures, bool(alarms.failed(state))),
+        course.later(state),
         *course.learnt(figures),
     ]
-    rows = [
-        Table(caption, HEADER, [
+
+
+def _trained(state: Tracked) -> bool:
+    return all(key in state.figures for key in NEEDED)
+
+
+def _table(state: Tracked, caption: str, causes: Causes) -> Table:
+    return Table(
+        caption,
+        HEADER,
+        [
             [cause, applies, remedy, measured, _now(state, keys)]
             for cause, measured, applies, remedy, keys in causes
-        ])
-        for caption, causes in (
-            ("Causes of overfitting and their remedies", _overfitting(figures, failed)),
-            ("What else can go wrong in training", _difficulties(state)),
-        )
-    ]  # fmt: skip
-    return Section("learning", TITLE, sentences, rows, "training")
+        ],
+    )
 
 
-def _dead(state: Tracked) -> tuple[str, float]:
-    """Return the layer with most dead units, in words, and their share, at the epoch kept."""
-    rows, kept = state.rows("plots/health.csv"), state.figures["best_epoch"]
-    if not rows:
-        share = state.figures["dead_share"]
-        return f"a share of {share:.3f} is 0 on every row, mean of the layers", share
-    epoch = min((row["epoch"] for row in rows), key=lambda epoch: abs(int(epoch) - kept))
-    of_layers = [row for row in rows if row["epoch"] == epoch and row["dead"]]
-    worst = max(of_layers, key=lambda row: float(row["dead"]), default=None)
-    if worst is None:
-        return "not measured", 0.0
-    share = float(worst["dead"])
-    if share == 0:
-        return f"no unit is 0 on every row, at epoch {epoch}", share
-    return f"{worst['layer']}: a share of {share:.3f} is 0 on every row, at epoch {epoch}", share
-
-
-def _overfitting(
-    figures: Mapping[str, Any], failed: bool
-) -> list[tuple[str, str, str, str, Sequence[str]]]:
-    """Return the causes of the course: (cause, measured, applies, remedy, settings)."""
+def _overfitting(state: Tracked, failed: bool) -> Causes:
+    """Return the causes of the course; failed: training gave no useful model."""
+    figures = state.figures
     each, norm = figures["parameters_per_row"], figures["weight_norm"]
     rows, parameters = figures.get("rows_train", 0), figures["parameters"]
     many = each > ensemble.CAPACITY
@@ -96,9 +95,9 @@ def _overfitting(
     ]
 
 
-def _difficulties(state: Tracked) -> list[tuple[str, str, str, str, Sequence[str]]]:
+def _difficulties(state: Tracked) -> Causes:
     """Return what else goes wrong, in the same order."""
-    figures, (dead, share) = state.figures, _dead(state)
+    figures, (dead, share) = state.figures, course.dead(state)
     ratio, spread = figures.get("gradient_first_to_last"), figures.get("starting_spread")
     found: list[tuple[str, str, bool, str, Sequence[str]]] = [
         (
