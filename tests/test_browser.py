@@ -47,6 +47,7 @@ frame.onload = () => {{
     wide: root.scrollWidth,
     plots: [...inside.querySelectorAll("figure")].map(
       (figure) => [...figure.querySelectorAll(":scope svg")].filter(drawn).length),
+    narrow: [...inside.querySelectorAll(".narrow svg")].filter(drawn).length,
     marks: [...inside.querySelectorAll("figure")].map(
       (figure) => [...figure.querySelectorAll("svg path, svg rect, svg text")].filter(
         (mark) => mark.getBoundingClientRect().height > 0).length),
@@ -113,6 +114,7 @@ def test_on_paper_every_plot_is_there_and_no_word_is_cut(content, tmp_path):
     found, _ = measured(paper, 680, tmp_path)
     assert len(found["plots"]) > len(listed(ROOT)) / 2
     assert set(found["plots"]) == {1}
+    assert found["narrow"] == 0
     assert found["wide"] <= found["seen"]
     assert found["lines"] < 4, "a name of a column breaks into letters"
 
