@@ -32,10 +32,11 @@ def test_a_model_below_the_trivial_answer_is_told_with_what_it_does_better():
     (said,) = alarms.failed(reported.state(test_accuracy=0.09, test_balanced_accuracy=0.05))
     assert said.endswith("the most frequent class: 0.090 against 0.108 on test rows.")
     (said,) = alarms.failed(reported.state(test_accuracy=0.09, test_balanced_accuracy=0.2))
-    assert said.endswith("where each class counts alike it is better, 0.200 against 0.100.")
+    assert said.endswith("where each class counts alike it does, 0.200 against 0.100.")
     values: dict[str, Any] = {"test_accuracy": None, "test_mean_rmse": 2.0}
     (said,) = alarms.failed(reported.state(test_rmse=2.5, **values))
     assert "the mean of the training rows: 2.500 against 2.000" in said
+    assert len(alarms.failed(reported.state(test_rmse=2.0, **values))) == 1
     assert alarms.failed(reported.state(test_rmse=1.5, **values)) == []
 
 

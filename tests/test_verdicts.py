@@ -13,6 +13,7 @@ VALUES: dict[str, Any] = {
     "test_majority_accuracy": None,
     "test_linear_accuracy": None,
     "ensemble_val_accuracy": None,
+    "test_linear_gain": None,
     "test_rmse": 1.5,
     "test_linear_rmse": 1.7,
     "test_mean_rmse": 3.0,

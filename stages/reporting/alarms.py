@@ -48,14 +48,16 @@ def networks(state: Tracked) -> list[str]:
 
 
 def _below(state: Tracked, prefix: str) -> list[str]:
-    """Return a sentence when a model's test figure is below that of a trivial answer."""
+    """Return a sentence when a model's test figure is not above that of a trivial answer."""
     figures, name = state.figures, f"The {MODELS[prefix]}"
     for unit, (key, answer) in TRIVIAL.items():
         own, trivial = (figures.get(f"{prefix}test_{each}") for each in (unit, f"{key}_{unit}"))
         if own is None or trivial is None:
             continue
-        if own < trivial if unit == "accuracy" else own > trivial:
-            said = f"{name} is worse than {answer}: {own:.3f} against {trivial:.3f} on test rows"
+        if own <= trivial if unit == "accuracy" else own >= trivial:
+            said = (
+                f"{name} does no better than {answer}: {own:.3f} against {trivial:.3f} on test rows"
+            )
             return [f"{said}{_balanced(state, prefix)}."]
     return []
 
@@ -66,9 +68,7 @@ def _balanced(state: Tracked, prefix: str) -> str:
     classes = {row["actual"] for row in state.rows(f"plots/{prefix}predicted.csv")}
     if found is None or not classes or found <= 1 / len(classes):
         return ""
-    return (
-        f"; where each class counts alike it is better, {found:.3f} against {1 / len(classes):.3f}"
-    )
+    return f"; where each class counts alike it does, {found:.3f} against {1 / len(classes):.3f}"
 
 
 def leaks(state: Tracked, prefix: str) -> list[str]:

@@ -43,6 +43,7 @@ LINES = (
 )
 PAGE = (  # what the page has beside them
     ("gain over the linear model, test rows", "test_linear_gain"),
+    ("gain over the most frequent class, test rows", "test_majority_gain"),
     ("gain over the mean of the training rows, test rows", "test_mean_gain"),
     ("gain over the base model as it is, second table's test rows", "finetuned_test_base_gain"),
 )
