@@ -60,4 +60,4 @@ def test_each_figure_says_what_it_is_of_and_how_exact():
     said = " ".join(tuning.section(state).sentences)
     assert "it has 1.000; with 120 rows that means 0.969 to 1.000 on others (95 %)." in said
     assert "from 4 new starting weights each and scored on the same validation rows: " in said
-    assert "(the trials in order, the best first; 1 is all)" in said
+    assert "(the places of the trials, the best first; 1 is all)" in said

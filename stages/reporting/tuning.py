@@ -30,7 +30,7 @@ def section(state: Tracked) -> Section:
     ]
     tables = [
         _table(
-            "Importance: the share of the ranking (the trials in order, the best first) that a "
+            "Importance: the share of the ranking (the places of the trials, the best first) that a "
             "setting explains alone, less what chance does; 0 none, 1 all",
             importance,
         ),
@@ -49,8 +49,8 @@ def _mattered(importance: Rows, effects: Rows) -> list[str]:
     then = [f"{name} {value:.2f}" for name, value in others[:2] if value >= LEAST]
     more = f"; then {', '.join(then)}" if then else "; no other did by more than chance"
     return [
-        f"{first} mattered most: alone it explains {share:.2f} of the ranking (the trials in "
-        f"order, the best first; 1 is all){_direction(first, effects)}{more}."
+        f"{first} mattered most: alone it explains {share:.2f} of the ranking (the places of "
+        f"the trials, the best first; 1 is all){_direction(first, effects)}{more}."
     ]
 
 
