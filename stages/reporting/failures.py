@@ -114,20 +114,20 @@ def _wrong(state: Tracked, most: int) -> list[Table]:
     Of a regression every row has a residual: the table ends after the worst.
     """
     tables = []
-    for prefix, name in MODELS.items():
-        rows = [row for row in state.rows("errors.csv") if row["model"] == (prefix or "base_")[:-1]]
+    for model, name in (("base", MODELS[""]), ("finetuned", MODELS["finetuned_"])):
+        rows = [row for row in state.rows("errors.csv") if row["model"] == model]
         if not rows:
             continue
-        header = [key.replace("_", " ") for key in rows[0] if key != "model"]
-        cells = [[_number(key, row[key]) for key in row if key != "model"] for row in rows]
-        where = f"test rows of the {name}, "
-        counted_from = " (row: counted from 0 as iloc does)"
-        if "residual" in rows[0]:
-            caption = f"Worst {where}the largest residuals first{counted_from}"
-            tables.append(Table(caption, header, cells[: min(most, WORST)]))
+        columns = [column for column in rows[0] if column != "model"]
+        header = [column.replace("_", " ") for column in columns]
+        cells = [[_number(column, row[column]) for column in columns] for row in rows]
+        caption = f"test rows of the {name}, {{}} first (row: counted from 0 as iloc does)"
+        if "residual" in columns:
+            worst = cells[: min(most, WORST)]
+            tables.append(Table(f"Worst {caption.format('the largest residuals')}", header, worst))
         else:
-            caption = f"Wrong {where}the most confident first{counted_from}"
-            tables.append(Table.first(most, caption, header, cells))
+            named = f"Wrong {caption.format('the most confident')}"
+            tables.append(Table.first(most, named, header, cells))
     return tables
 
 

@@ -30,8 +30,8 @@ def section(state: Tracked) -> Section:
     ]
     tables = [
         _table(
-            "Importance: the share of the ranking (the places of the trials, the best first) that a "
-            "setting explains alone, less what chance does; 0 none, 1 all",
+            "Importance: the share of the ranking (the places of the trials, the best first) that "
+            "a setting explains alone, less what chance does; 0 none, 1 all",
             importance,
         ),
         _table("Each value: mean and best validation score", effects),
