@@ -23,7 +23,7 @@ def report(output: str = "", against: str = "") -> None:
     now, then = tracked.here(), tracked.at(against) if against else None
     path = output or (COMPARISON if then else PAGE)
     files.write_bytes(Path(path), page.write(now, then).encode())
-    told = comparison.lines(then, now) if then else headline.lines(now.figures)
+    told = comparison.lines(then, now) if then else headline.lines(now)
     print(*told, f"the whole {'comparison' if then else 'report'}: {path}", sep="\n")
 
 

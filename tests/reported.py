@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from stages.reporting import drawing, page, tracked
+from stages.reporting.tracked import Tracked
 from tests.imports import ROOT
 from tests.project import commit, run
 
@@ -31,6 +32,24 @@ def make(folder: Path) -> Path:
     run(folder, "git", "init", "--quiet", "--template=")
     commit(folder)
     return folder
+
+
+def state(tables: Mapping[str, str] | None = None, settings: str = "", **changes: Any) -> Tracked:
+    """Return the tracked files as a state that is committed.
+
+    tables: text of CSV files in metrics/ by name; settings: text of params.yaml in place of the
+    file; changes: figures replaced, None takes one away.
+    """
+    paths = [path for path in sorted((ROOT / "metrics").rglob("*.*")) if path.is_file()]
+    content = {path.relative_to(ROOT).as_posix(): path.read_bytes() for path in paths}
+    found: dict[str, Any] = {}
+    for name in [name for name in content if name.endswith(".json")]:
+        found |= json.loads(content.pop(name))
+    kept = {key: value for key, value in (found | changes).items() if value is not None}
+    content["metrics/all.json"] = json.dumps(kept).encode()
+    content["params.yaml"] = settings.encode() or (ROOT / "params.yaml").read_bytes()
+    content |= {f"metrics/{name}": text.encode() for name, text in (tables or {}).items()}
+    return Tracked("this folder", "0" * 40, False, content)
 
 
 def sketched(patch: pytest.MonkeyPatch) -> None:

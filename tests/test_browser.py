@@ -47,12 +47,18 @@ frame.onload = () => {{
     wide: root.scrollWidth,
     plots: [...inside.querySelectorAll("figure")].map(
       (figure) => [...figure.querySelectorAll(":scope svg")].filter(drawn).length),
+    narrow: [...inside.querySelectorAll(".narrow svg")].filter(drawn).length,
     marks: [...inside.querySelectorAll("figure")].map(
       (figure) => [...figure.querySelectorAll("svg path, svg rect, svg text")].filter(
         (mark) => mark.getBoundingClientRect().height > 0).length),
     notes: [...inside.querySelectorAll("figcaption em")].map((note) => note.textContent),
     columns: getComputedStyle(inside.querySelector(".plots"))
       .gridTemplateColumns.split(" ").length,
+    remedies: [...inside.querySelectorAll("#learning th")].filter(
+      (name) => name.textContent == "remedy"
+        && name.getBoundingClientRect().right <= root.clientWidth).length,
+    lines: Math.max(...[...inside.querySelectorAll("thead th")].map(
+      (name) => name.clientHeight / parseFloat(getComputedStyle(name).lineHeight))),
     small: [...inside.querySelectorAll("p, td")].filter(
       (text) => parseFloat(getComputedStyle(text).fontSize) < 12).length,
     loaded: frame.contentWindow.performance.getEntriesByType("resource").length,
@@ -95,8 +101,22 @@ def test_the_page_is_whole_without_a_network(content, tmp_path, width: int, colu
     assert found["notes"] == []
     assert min(found["marks"]) > 10
     assert found["columns"] == columns
+    assert found["remedies"] == 2, "the remedy of both tables is seen without scrolling"
     assert found["small"] == 0
     assert found["loaded"] == 0
+
+
+@pytest.mark.skipif(not CHROMIUM, reason="no Chromium: apt-get install chromium")
+def test_on_paper_every_plot_is_there_and_no_word_is_cut(content, tmp_path):
+    """A4 with its margins is 680 pixels wide; the rules for paper take the place of others."""
+    paper = content.replace("@media print", "@media all").replace("@media screen", "@media not all")
+    assert paper.count("@media all") == paper.count("@media not all") == 1
+    found, _ = measured(paper, 680, tmp_path)
+    assert len(found["plots"]) > len(listed(ROOT)) / 2
+    assert set(found["plots"]) == {1}
+    assert found["narrow"] == 0
+    assert found["wide"] <= found["seen"]
+    assert found["lines"] < 4, "a name of a column breaks into letters"
 
 
 @pytest.mark.skipif(not CHROMIUM, reason="no Chromium: apt-get install chromium")

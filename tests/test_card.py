@@ -5,6 +5,7 @@ from __future__ import annotations
 from stages.reporting import card, tracked
 from stages.reporting.section import Table
 from tests import reported
+from tests.imports import ROOT
 
 
 def test_it_has_its_parts_in_order_and_the_figures_by_test(tmp_path, monkeypatch):
@@ -26,3 +27,19 @@ def test_a_name_cannot_break_out_of_its_cell():
     table = Table("a | b", ("x",), [["<b>|\n# `c`"]])
     assert [*card._rows(table)][-1] == r"| \<b\>\| \# \`c\` |"
     assert card.escaped("*a*\n\n- b") == r"\*a\* - b"
+
+
+def test_it_is_short_and_its_limits_name_the_test_rows_that_are_no_test():
+    errors = "model,row,actual,predicted,confidence,top_features\n"
+    errors += "".join(f"base,{row},1,2,0.5,a\n" for row in range(60))
+    finding = "9 rows repeat; 3 of 120 val rows and 25 of 120 test rows are equal to a training row"
+    audit = "table,check,column,strength,finding,remedy\n"
+    tables = {"errors.csv": errors, "audit.csv": f"{audit}source,duplicates,,0.1,{finding},drop\n"}
+    written = card.write(reported.state(tables))
+    assert written.count("| 1 | 2 | 0.500 | a |") == card.WORST
+    assert "and 50 more" in written
+    limits = written[written.index("## Limits") :]
+    assert "may be too good: 25 of 120 test rows are equal to a training row" in limits
+    assert "| finetune.lr |" in written
+    alone = (ROOT / "params.yaml").read_text().replace("csv: data/raw/digits_tilted.csv", "csv: ''")
+    assert "| finetune." not in card.write(reported.state(settings=alone))

@@ -42,7 +42,7 @@ def folder(tmp_path, monkeypatch) -> Path:
 def test_the_table_is_printed_and_the_last_line_names_the_page(folder, capsys):
     report.report()
     *table, last = capsys.readouterr().out.splitlines()
-    assert table == [*headline.lines(tracked.here().figures)]
+    assert table == [*headline.lines(tracked.here())]
     assert table[0].startswith("base model, test rows   ")
     assert last == "the whole report: report.html"
     assert run(folder, "git", "status", "--porcelain") == ""
@@ -121,7 +121,11 @@ def test_settings_changed_since_are_told(folder):
     report.report("page.html")
     page = (folder / "page.html").read_text()
     assert "Settings changed since these figures were made" in page
-    assert "This page shows a state that no commit has" in page
+    assert "This page shows a state that no commit has: commit it" in page
+    assert "git checkout" not in page
+    run(folder, "git", "checkout", "--quiet", ".")
+    report.report("page.html")
+    assert "git checkout" in (folder / "page.html").read_text()
 
 
 def test_the_command_line_chooses_page_card_and_revision(folder, monkeypatch, capsys):

@@ -3,10 +3,14 @@
 tracked      the tracked files of this folder, or of a revision in Git
 section      sentences, tables and plots under one heading
 spread       differences with their intervals: larger than chance or not
+alarms       what is said before any figure: training that failed, rows that leak
+verdicts     a model against its baselines, in words
 headline     is it good: the figures beside their baselines
+course       how training went, in words
 remedies     does it learn, does it overfit: causes, measured, with their remedies
 failures     where it fails: classes, confusions, the wrong rows
 gain         did fine-tuning help
+proposal     what a search proposes, what to do with it
 tuning       what the search found, which setting mattered most
 origin       the data: rows, columns, what the audit found
 layers       the network: its layers, shapes and parameters

@@ -6,20 +6,21 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from stages.reporting import failures, headline, layers, origin, remedies
+from stages.reporting import alarms, failures, headline, layers, origin, remedies
 from stages.reporting.section import Section, Table, counted, shown
 from stages.reporting.spread import interval
 from stages.reporting.tracked import Tracked
 
 SETTINGS = ("preprocess.split", "model.", "train.", "finetune.")  # that the card shows
 SPECIAL = re.compile(r"([\\`*_\[\]<>|#~&])")
+WORST = 10  # wrong rows of a model
 FEW = 30  # training rows of a class, below which its figures are weak
 
 
 def write(state: Tracked) -> str:
     """Return the model card."""
     told = [use(state), origin.section(state), training(state), layers.section(state),
-            headline.section(state), failures.section(state), limits(state)]  # fmt: skip
+            headline.section(state), failures.section(state, WORST), limits(state)]  # fmt: skip
     lines = ["# Model card", ""]
     for section in told:
         lines += [f"## {escaped(section.title)}", ""]
@@ -48,8 +49,10 @@ def use(state: Tracked) -> Section:
 
 def training(state: Tracked) -> Section:
     """Return the settings and how the training went."""
-    rows = [[key, str(value)] for key, value in state.settings.items() if key.startswith(SETTINGS)]
-    told = remedies.section(state).sentences
+    second = bool(state.settings.get("finetune.csv"))
+    used = tuple(name for name in SETTINGS if second or name != "finetune.")
+    rows = [[key, str(value)] for key, value in state.settings.items() if key.startswith(used)]
+    told = remedies.sentences(state)
     return Section("training", "Training", told, [Table("Settings", ("setting", "value"), rows)])
 
 
@@ -60,12 +63,13 @@ def limits(state: Tracked) -> Section:
 
 def _limits(state: Tracked) -> Iterator[str]:
     figures = state.figures
-    found = interval(figures, "test_accuracy")
-    if found:
-        yield (
-            f"{counted(figures['test_rows'], 'test row')}: the share that is right on other rows "
-            f"may lie anywhere from {found.shown()}, if they are like these."
-        )
+    for key, figure in (("test_accuracy", "share that is right"), ("test_rmse", "RMSE")):
+        if found := interval(figures, key):
+            yield (
+                f"{counted(figures['test_rows'], 'test row')}: the {figure} on other rows may lie "
+                f"anywhere from {found.shown()}, if they are like these."
+            )
+    yield from (said for prefix in failures.MODELS for said in alarms.leaks(state, prefix))
     target = state.schemas.get("source", {}).get("target", {})
     counts = zip(target.get("classes", []), target.get("counts", []), strict=False)
     if rare := [f"{name} ({count})" for name, count in counts if count < FEW]:

@@ -10,14 +10,16 @@ from stages.reporting.section import Cell, Section, Table, counted
 from stages.reporting.tracked import Tracked
 
 MOST = 50  # rows of a table
+WORST = 20  # rows of a regression
+TAKEN = 3  # classes that a class is taken for
 MODELS = {"": "base model", "finetuned_": "fine-tuned model"}
 CLASS_HEADER = ("class", "test rows", "found (recall)", "right when said (precision)", "taken for")
 
 Pairs = Sequence[tuple[str, str]]  # actual, predicted
 
 
-def section(state: Tracked) -> Section:
-    """Return confusions in words, a table of classes per model, and the wrong rows."""
+def section(state: Tracked, most: int = MOST) -> Section:
+    """Return confusions in words, a table of classes per model, the wrong rows, `most` of them."""
     sentences, tables = [], []
     for prefix, name in MODELS.items():
         pairs = _pairs(state, prefix)
@@ -31,7 +33,7 @@ def section(state: Tracked) -> Section:
     title = "Where does it fail?"
     if not sentences:
         return Section("failures", title, ["No test rows: nothing is known of where it fails."])
-    return Section("failures", title, sentences, [*tables, *_wrong(state)], "test")
+    return Section("failures", title, sentences, [*tables, *_wrong(state, most)], "test")
 
 
 def _pairs(state: Tracked, prefix: str) -> Pairs:
@@ -74,10 +76,12 @@ def _calibration(name: str, prefix: str, figures: Mapping[str, Any]) -> list[str
 def _residuals(name: str, prefix: str, figures: Mapping[str, Any]) -> str:
     said = [
         f"{word} {figures[f'{prefix}test_{key}']:.4g}"
-        for key, word in (("rmse", "RMSE"), ("mae", "mean absolute error"), ("r2", "R2"))
+        for key, word in (("rmse", "RMSE"), ("mae", "mean absolute error"))
         if f"{prefix}test_{key}" in figures
     ]
-    return f"Residuals of the {name}: {', '.join(said)}, in the unit of the table."
+    r2 = figures.get(f"{prefix}test_r2")
+    share = "" if r2 is None else f"; R2 {r2:.3f} (1 is perfect, 0 is as good as the mean)"
+    return f"Residuals of the {name}: {', '.join(said)}, in the unit of the target{share}."
 
 
 def _classes(name: str, prefix: str, pairs: Pairs) -> Table:
@@ -91,11 +95,12 @@ def _classes(name: str, prefix: str, pairs: Pairs) -> Table:
         right = taken[label].pop(label, 0)
         recall = right / actual[label] if actual[label] else None
         precision = right / answers[label] if answers[label] else None
-        others = ", ".join(f"{other} ({count})" for other, count in _ordered(taken[label])[:3])
+        ordered = [f"{other} ({count})" for other, count in _ordered(taken[label])]
+        others = ", ".join([*ordered[:TAKEN], *(["…"] if len(ordered) > TAKEN else [])])
         row: list[Cell] = [label, actual[label], recall, precision, others]
         rows.append((1.0 if recall is None else recall, row))
-    ordered = [row for _, row in sorted(rows, key=lambda pair: pair[0])]
-    return Table.first(MOST, f"Classes, {name}, the worst first", CLASS_HEADER, ordered)
+    worst = [row for _, row in sorted(rows, key=lambda pair: pair[0])]
+    return Table.first(MOST, f"Classes, {name}, the worst first", CLASS_HEADER, worst)
 
 
 def _natural(label: str) -> tuple[int, str]:
@@ -103,16 +108,27 @@ def _natural(label: str) -> tuple[int, str]:
     return (len(label), label) if label.isdecimal() else (0, label)
 
 
-def _wrong(state: Tracked) -> list[Table]:
-    """Return the test rows that are wrong, the most confident first, or by residual."""
-    rows = state.rows("errors.csv")
-    if not rows:
-        return []
-    header = [name.replace("_", " ") for name in rows[0]]
-    size = "by residual" if "residual" in rows[0] else "the most confident first"
-    caption = f"Wrong test rows, {size} (row: counted from 0 as iloc does)"
-    cells = [[_number(name, text) for name, text in row.items()] for row in rows]
-    return [Table.first(MOST, caption, header, cells)]
+def _wrong(state: Tracked, most: int) -> list[Table]:
+    """Return the wrong test rows of each model, the most confident first, or the worst residuals.
+
+    Of a regression every row has a residual: the table ends after the worst.
+    """
+    tables = []
+    for model, name in (("base", MODELS[""]), ("finetuned", MODELS["finetuned_"])):
+        rows = [row for row in state.rows("errors.csv") if row["model"] == model]
+        if not rows:
+            continue
+        columns = [column for column in rows[0] if column != "model"]
+        header = [column.replace("_", " ") for column in columns]
+        cells = [[_number(column, row[column]) for column in columns] for row in rows]
+        caption = f"test rows of the {name}, {{}} first (row: counted from 0 as iloc does)"
+        if "residual" in columns:
+            worst = cells[: min(most, WORST)]
+            tables.append(Table(f"Worst {caption.format('the largest residuals')}", header, worst))
+        else:
+            named = f"Wrong {caption.format('the most confident')}"
+            tables.append(Table.first(most, named, header, cells))
+    return tables
 
 
 def _number(name: str, text: str) -> Cell:

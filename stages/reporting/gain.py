@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from stages.reporting import alarms
 from stages.reporting.section import Cell, Section, Table, counted
 from stages.reporting.tracked import Tracked
 
@@ -28,25 +29,53 @@ def section(state: Tracked) -> Section:
     ]
     header = ("way to learn", "frozen layers", "validation score", "lowest", "highest", "loss")
     table = Table("Freeze depths and training from scratch, validation rows", header, arms)
-    return Section("transfer", TITLE, [_gain(figures), *_speed(figures)], [table], "transfer")
+    return Section(
+        "transfer",
+        TITLE,
+        [_gain(figures), *_speed(figures), *_together(figures)],
+        [table],
+        "transfer",
+    )
 
 
 def _gain(figures: Mapping[str, Any]) -> str:
     score = "accuracy" if "finetune_val_accuracy" in figures else "r2"
+    name = "an accuracy" if score == "accuracy" else "an R2"
     return (
-        f"{WORDS[figures['transfer']]}: {figures[f'finetune_val_{score}']:.3f} against "
-        f"{figures[f'control_val_{score}']:.3f} on validation rows of the second table after "
-        f"{counted(figures['finetune_epochs'], 'epoch')} each, a gain of "
-        f"{figures['transfer_gain']:+.3f} (95 % interval {figures['transfer_gain_low']:+.3f} to "
-        f"{figures['transfer_gain_high']:+.3f})."
+        f"{WORDS[figures['transfer']]}: {name} of {figures[f'finetune_val_{score}']:.3f} against "
+        f"{figures[f'control_val_{score}']:.3f}, a gain of {figures['transfer_gain']:+.3f} (95 % "
+        f"interval {figures['transfer_gain_low']:+.3f} to {figures['transfer_gain_high']:+.3f}). "
+        "Both are means of single networks on validation rows of the second table, after at most "
+        f"{counted(figures['finetune_epochs'], 'epoch')}."
     )
 
 
 def _speed(figures: Mapping[str, Any]) -> list[str]:
+    """Return how soon fine-tuning was as good as its control; nothing when it was not better."""
     epochs = figures.get("epochs_to_control")
-    if epochs is None:
-        return ["It never scored what training from scratch reached at its best."]
+    if epochs is None or figures["transfer_gain"] <= 0:
+        return []
+    reached = "what training from scratch reached at its best"
+    if epochs == 0:
+        return [f"The base model scored {reached} before any fine-tuning."]
+    return [f"Fine-tuning scored {reached} after {counted(epochs, 'epoch')}."]
+
+
+def _together(figures: Mapping[str, Any]) -> list[str]:
+    """Return the figures on test rows beside those of no fine-tuning and of no model."""
+    unit = "accuracy" if "finetuned_test_accuracy" in figures else "rmse"
+    key, answer = alarms.TRIVIAL[unit]
+    said = [
+        f"{name} {figures[f'finetuned_test_{short}{unit}']:.3f}"
+        for short, name in (
+            ("", "accuracy" if unit == "accuracy" else "RMSE"),
+            ("base_", "of the base model as it is"),
+            (f"{key}_", f"of {answer}"),
+        )
+        if f"finetuned_test_{short}{unit}" in figures
+    ]
+    if not said:
+        return []
     return [
-        f"What training from scratch reached at its best, it scored after "
-        f"{counted(epochs, 'epoch')}."
+        f"On test rows the fine-tuned networks answer together, by their mean: {', '.join(said)}."
     ]

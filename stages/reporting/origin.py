@@ -31,7 +31,7 @@ def sentences(state: Tracked) -> list[str]:
     found = figures["audit_findings"] + figures.get("second_audit_findings", 0)
     if not found:
         return [*said, "The audit found nothing that makes the figures dishonest."]
-    return [*said, f"The audit has {counted(found, 'finding')}, each with its remedy below."]
+    return [*said, f"The audit has {counted(found, 'finding')}; the remedies are below."]
 
 
 def _parts(state: Tracked) -> Table:

@@ -23,6 +23,8 @@ from stages.reporting.plots import listed
 from stages.reporting.section import Section, shown
 from stages.reporting.tracked import Tracked
 
+BROAD = 8  # columns of a table from which on paper has smaller letters for it
+
 
 def sections(now: Tracked, then: Tracked | None) -> list[Section]:
     """Return what the page tells, in the order in which a reader asks."""
@@ -53,4 +55,6 @@ def write(now: Tracked, then: Tracked | None = None, by: Draw = draw) -> str:
     environment.filters["shown"] = shown
     table = now.settings.get("preprocess.csv", "")
     title = Path(str(table)).name + (f" against {then.label}" if then else "")
-    return environment.get_template("page.html").render(title=title, sections=told, figures=figures)
+    return environment.get_template("page.html").render(
+        title=title, sections=told, figures=figures, broad=BROAD
+    )

@@ -15,7 +15,7 @@ NOTHING = "(not there)"
 
 
 def section(state: Tracked) -> Section:
-    """Return where the figures come from, and the commands that give them again."""
+    """Return where the figures come from, and the commands that give a committed state again."""
     lock = state.content.get(str(LOCK))
     rows = [
         ["commit", state.commit or "(no Git repository with a commit)"],
@@ -24,11 +24,20 @@ def section(state: Tracked) -> Section:
     ]
     sentences = []
     if state.changed:
-        sentences.append("This page shows a state that no commit has: commit it to keep it.")
+        sentences.append(
+            "This page shows a state that no commit has: commit it (git add --all && git commit), "
+            "then write the page anew; it will name the commands that lead here."
+        )
     if not lock:
         sentences.append(f"There is no {LOCK}: what these figures were made from is not recorded.")
     tables = [Table("State", ("what", "value"), rows), *_since(state)]
-    return Section("reproduce", "How to get it again", sentences, tables, block=_commands(state))
+    return Section(
+        "reproduce",
+        "How to get it again",
+        sentences,
+        tables,
+        block="" if state.changed else _commands(state),
+    )
 
 
 def settings(state: Tracked) -> Section:
@@ -52,6 +61,6 @@ def _since(state: Tracked) -> list[Table]:
 
 
 def _commands(state: Tracked) -> str:
-    lines = [f"git checkout {state.commit[:SHOWN]}"] if state.commit else []
-    return "\n".join([*lines, "make          # environment, pipeline, this page",
+    return "\n".join([f"git checkout {state.commit[:SHOWN]}",
+                      "make          # environment, pipeline, this page",
                       "make verify   # rebuilt from nothing, the same bytes?"])  # fmt: skip

@@ -2,78 +2,72 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from stages.common import ensemble, health
+from stages.reporting import alarms, course
 from stages.reporting.section import Cell, Section, Table, counted
 from stages.reporting.tracked import Tracked
 
 TITLE = "Does it learn, does it overfit?"
 NEEDED = ("train_loss", "val_loss", "overfit_gap", "best_epoch", "weight_norm")
-HEADER = ("cause", "measured here", "applies here", "remedy", "set now")
-DEAD = 0.5  # share of units above which a network has lost most of them
+HEADER = ("cause", "applies here", "remedy", "measured here", "set now")
+DEAD = 0.5  # share of a layer's units above which it has lost most of them
+
+# cause, what was measured, whether it applies, remedy, settings
+Causes = list[tuple[str, str, str, str, Sequence[str]]]
 
 
 def section(state: Tracked) -> Section:
     """Return whether the base model has learnt and overfits, causes and remedies."""
-    figures = state.figures
-    if not all(key in figures for key in NEEDED):
-        diverged = "No: the training diverged; lower train.lr."
-        said = diverged if figures.get("diverged_members") else "There was no training yet."
-        return Section("learning", TITLE, [said], plots="training")
-    sentences = [_overfits(figures), *_later(figures), *_learnt(figures)]
-    causes = [[*cause, _now(state, keys)] for *cause, keys in _overfitting(figures)]
-    others = [[*cause, _now(state, keys)] for *cause, keys in _difficulties(figures)]
+    if not _trained(state):
+        return Section("learning", TITLE, sentences(state), plots="training")
+    failed = bool(alarms.failed(state))
     tables = [
-        Table("Causes of overfitting and their remedies", HEADER, causes),
-        Table("What else can go wrong in training", HEADER, others),
+        _table(state, "Causes of overfitting and their remedies", _overfitting(state, failed)),
+        _table(state, "What else can go wrong in training", _difficulties(state)),
     ]
-    return Section("learning", TITLE, sentences, tables, "training")
+    told = [*sentences(state), *course.curves(state)]
+    return Section("learning", TITLE, told, tables, "training")
 
 
-def overfits(figures: Mapping[str, Any]) -> bool:
-    """Return whether validation and training loss are apart, as the stage train sees it."""
-    least = max(figures["train_loss"], ensemble.LEAST_LOSS)
-    return bool(figures["overfit_gap"] > ensemble.OVERFIT * least)
-
-
-def _learnt(figures: Mapping[str, Any]) -> list[str]:
-    if "gate_steps" not in figures:
-        return []
+def sentences(state: Tracked) -> list[str]:
+    """Return how training went."""
+    figures = state.figures
+    if not _trained(state):
+        diverged = "No: the training diverged; lower train.lr."
+        return [diverged if figures.get("diverged_members") else "There was no training yet."]
     return [
-        f"It can learn: one batch was known by heart after {counted(figures['gate_steps'], 'step')}"
-        f" (score {figures['gate_score']:.3f}, loss {figures['gate_loss']:.4f}), so the code and "
-        "the learning rate work."
+        *alarms.networks(state),
+        *course.overfits(figures, bool(alarms.failed(state))),
+        course.later(state),
+        *course.learnt(figures),
     ]
 
 
-def _overfits(figures: Mapping[str, Any]) -> str:
-    losses = (
-        f"at the epoch that is kept ({figures['best_epoch']:.0f} on average) the validation loss "
-        f"is {figures['val_loss']:.4f}, the training loss {figures['train_loss']:.4f}"
+def _trained(state: Tracked) -> bool:
+    return all(key in state.figures for key in NEEDED)
+
+
+def _table(state: Tracked, caption: str, causes: Causes) -> Table:
+    return Table(
+        caption,
+        HEADER,
+        [
+            [cause, applies, remedy, measured, _now(state, keys)]
+            for cause, measured, applies, remedy, keys in causes
+        ],
     )
-    if overfits(figures):
-        return f"It overfits: {losses}. The remedy that fits: {ensemble.remedy(dict(figures))}."
-    return f"It does not overfit: {losses}."
 
 
-def _later(figures: Mapping[str, Any]) -> list[str]:
-    members = figures.get("overfit_members", 0)
-    if not members:
-        return ["No network overfits in the epochs after its best one."]
-    return [
-        f"After their best epoch {counted(members, 'network')} began to overfit, half of them by "
-        f"epoch {figures['overfit_epoch']}; the weights that are kept are from before."
-    ]
-
-
-def _overfitting(figures: Mapping[str, Any]) -> list[tuple[str, str, str, str, Sequence[str]]]:
-    """Return the causes of the course: (cause, measured, applies, remedy, settings)."""
+def _overfitting(state: Tracked, failed: bool) -> Causes:
+    """Return the causes of the course; failed: training gave no useful model."""
+    figures = state.figures
     each, norm = figures["parameters_per_row"], figures["weight_norm"]
     rows, parameters = figures.get("rows_train", 0), figures["parameters"]
     many = each > ensemble.CAPACITY
-    word = "no: it does not overfit" if not overfits(figures) else ""
+    clear = "cannot be told yet" if failed else "no: it does not overfit"
+    word = "" if course.gap(figures) > course.MILD else clear
     capacity = word or ("yes" if many else "no: fewer parameters than rows")
     weights = word or ("no: too many parameters come first" if many else "yes")
     return [
@@ -101,8 +95,9 @@ def _overfitting(figures: Mapping[str, Any]) -> list[tuple[str, str, str, str, S
     ]
 
 
-def _difficulties(figures: Mapping[str, Any]) -> list[tuple[str, str, str, str, Sequence[str]]]:
-    """Return what else goes wrong, in the same order of columns."""
+def _difficulties(state: Tracked) -> Causes:
+    """Return what else goes wrong, in the same order."""
+    figures, (dead, share) = state.figures, course.dead(state)
     ratio, spread = figures.get("gradient_first_to_last"), figures.get("starting_spread")
     found: list[tuple[str, str, bool, str, Sequence[str]]] = [
         (
@@ -128,8 +123,8 @@ def _difficulties(figures: Mapping[str, Any]) -> list[tuple[str, str, str, str, 
         ),
         (
             "dead units",
-            f"a share of {figures['dead_share']:.3f} never answers",
-            figures["dead_share"] > DEAD,
+            dead,
+            share > DEAD,
             "leaky ReLU; a lower learning rate",
             ("model.activation", "train.lr"),
         ),

@@ -1,66 +1,103 @@
-"""What the search found: which setting mattered most, the best trials, corrected."""
+"""What the search found: which setting mattered most, its figures explained, the best trials."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from stages.common.intervals import wilson
+from stages.reporting import proposal
 from stages.reporting.section import Cell, Section, Table, counted
 from stages.reporting.tracked import Tracked
 
 TITLE = "Which setting mattered most?"
 MOST = 20  # rows of a table
+LEAST = 0.005  # share of the ranking below which a setting is not named
 
 Rows = Sequence[Mapping[str, str]]
 
 
 def section(state: Tracked) -> Section:
-    """Return the importance of the settings, the finalists, the best trials."""
-    figures = state.figures
-    if "search_trials" not in figures:
+    """Return the importance of the settings, what to do, the finalists, the best trials."""
+    if "search_trials" not in state.figures:
         return Section("search", TITLE, ["There was no search yet."])
-    importance, trials = state.rows("plots/importance.csv"), state.rows("trials.csv")
-    sentences = [*_mattered(importance), _best(figures), *_settings(figures, trials)]
+    importance, effects = state.rows("plots/importance.csv"), state.rows("plots/effects.csv")
+    finalists, trials = state.rows("finalists.csv"), state.rows("trials.csv")
+    sentences = [
+        *_mattered(importance, effects),
+        *proposal.sentences(state),
+        *_figures(state.figures, finalists),
+    ]
     tables = [
-        _table("How much each setting explains of the trials' ranking, alone", importance),
-        _table("Each value: mean and best validation score", state.rows("plots/effects.csv")),
-        _table("Finalists: the best settings from new starts", state.rows("finalists.csv")),
+        _table(
+            "Importance: the share of the ranking (the places of the trials, the best first) that "
+            "a setting explains alone, less what chance does; 0 none, 1 all",
+            importance,
+        ),
+        _table("Each value: mean and best validation score", effects),
+        _table("Finalists: the best settings from new starts", finalists),
         _table("Best trials", sorted(trials, key=_rank)),
     ]
     return Section("search", TITLE, sentences, [table for table in tables if table.rows], "search")
 
 
-def _mattered(importance: Rows) -> list[str]:
+def _mattered(importance: Rows, effects: Rows) -> list[str]:
     ranked = [(row["setting"], float(row["importance"] or 0)) for row in importance]
     if not ranked or ranked[0][1] == 0:
         return ["No setting mattered more than chance."]
     (first, share), *others = ranked
-    then = [f"{name} {value:.2f}" for name, value in others[:2] if value > 0]
+    then = [f"{name} {value:.2f}" for name, value in others[:2] if value >= LEAST]
     more = f"; then {', '.join(then)}" if then else "; no other did by more than chance"
-    return [f"{first} mattered most: alone it explains {share:.2f} of the ranking{more}."]
+    return [
+        f"{first} mattered most: alone it explains {share:.2f} of the ranking (the places of "
+        f"the trials, the best first; 1 is all){_direction(first, effects)}{more}."
+    ]
 
 
-def _best(figures: Mapping[str, Any]) -> str:
+def _direction(name: str, effects: Rows) -> str:
+    """Return which values of a setting did best on average."""
+    rows = [row for row in effects if row["setting"] == name and row["mean_val_score"]]
+    scores = [float(row["mean_val_score"]) for row in rows]
+    if len(set(scores)) < 2:
+        return ""
+    numbers = all(row["value"][0].isdecimal() for row in rows)
+    if numbers and scores in (sorted(scores), sorted(scores, reverse=True)):
+        return f": {'higher' if scores[-1] > scores[0] else 'lower'} is better here"
+    return f": {rows[scores.index(max(scores))]['value']} is best here"
+
+
+def _figures(figures: Mapping[str, Any], finalists: Rows) -> Iterator[str]:
+    """Yield a sentence per figure of the search: what it is of."""
     score = "accuracy" if "search_max_val_accuracy" in figures else "r2"
-    said = (
-        f"Of {counted(figures['search_trials'], 'trial')}, {figures['search_diverged']} diverged; "
-        f"the best scored {figures[f'search_max_val_{score}']:.3f} on validation rows, the one in "
-        f"the middle {figures[f'search_median_val_{score}']:.3f}"
+    yield (
+        f"Of {counted(figures['search_trials'], 'trial')}, one network each, "
+        f"{figures['search_diverged']} diverged; the highest validation score is "
+        f"{figures[f'search_max_val_{score}']:.3f}, the middle one "
+        f"{figures[f'search_median_val_{score}']:.3f}."
     )
     corrected = figures.get(f"search_corrected_val_{score}")
     if corrected is not None:
-        said += f"; corrected for choosing it, {corrected:.3f} can be expected on other rows"
+        yield (
+            "The highest of many is partly luck: chosen by some validation rows and scored on the "
+            f"others, it has {corrected:.3f}{_limits(figures, score, corrected)}."
+        )
     mean, deviation = (figures.get(f"search_best_val_{score}{end}") for end in ("", "_sd"))
     if mean is not None:
-        said += f"; the settings proposed scored {mean:.3f} +- {deviation:.3f} over new starts"
-    return f"{said}."
+        starts = f"{finalists[0]['starts']} new" if finalists else "new"
+        yield (
+            "The settings proposed have the best mean of the finalists, trained again from "
+            f"{starts} starting weights each and scored on the same validation rows: "
+            f"{mean:.3f}, with a standard deviation of {deviation:.3f}."
+        )
 
 
-def _settings(figures: Mapping[str, Any], trials: Rows) -> list[str]:
-    chosen = str(figures.get("search_best_trial"))
-    found = next((row for row in trials if row["trial"] == chosen), {})
-    said = [f"{name} {value}" for name, value in found.items() if "." in name and value]
-    return [f"Proposed are those of trial {chosen}: {', '.join(said)}."] if said else []
+def _limits(figures: Mapping[str, Any], score: str, value: float) -> str:
+    """Return how exactly so many validation rows tell a share."""
+    rows = figures.get("rows_val", 0)
+    if score != "accuracy" or not rows:
+        return ""
+    low, high = wilson(round(value * rows), rows)
+    return f"; with {counted(rows, 'row')} that means {low:.3f} to {high:.3f} on others (95 %)"
 
 
 def _rank(row: Mapping[str, str]) -> tuple[bool, int, float, float]:

@@ -1,0 +1,95 @@
+"""What is said before any figure is praised: training that failed, test rows that are no test."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from stages.reporting.failures import MODELS
+from stages.reporting.section import counted
+from stages.reporting.tracked import Tracked
+
+TRIVIAL = {  # unit of the test figure: the answer that needs no model
+    "accuracy": ("majority", "always answering the most frequent class"),
+    "rmse": ("mean", "always answering the mean of the training rows"),
+}
+TABLES = {"": "source", "finetuned_": "target"}  # prefix of a model's figures: its table
+REPEATS = ("duplicates", "near-duplicates")
+GIVEN = ("target copy", "monotone copy", "leaking column", "group overlap")
+REPEATED = re.compile(r"([1-9]\d* of \d+ test rows) are (equal|near) to a training row")
+MOST = 3  # reasons in a sentence
+AUDIT = "metrics/audit.csv"
+
+
+def failed(state: Tracked) -> list[str]:
+    """Return a sentence for each way in which training gave no useful model."""
+    return [*networks(state), *(said for prefix in MODELS for said in _below(state, prefix))]
+
+
+def members(state: Tracked) -> int:
+    """Return how many networks the base model has: those that training began with."""
+    rows = state.rows("plots/training.csv")
+    return int(rows[0]["members"]) if rows else int(state.settings.get("train.members", 1))
+
+
+def networks(state: Tracked) -> list[str]:
+    """Return a sentence when networks diverged or never got better than they started."""
+    diverged = state.figures.get("diverged_members", 0)
+    before = state.rows("plots/training.csv")[:1]  # epoch 0
+    stuck = sum(int(row["best_members"]) for row in before)
+    if not diverged and not stuck:
+        return []
+    reason = "they diverged" if diverged else "they never got better than their starting weights"
+    return [
+        f"Training failed for {diverged or stuck} of {counted(members(state), 'network')}: "
+        f"{reason}; lower train.lr (now {state.settings.get('train.lr', 'unknown')})."
+    ]
+
+
+def _below(state: Tracked, prefix: str) -> list[str]:
+    """Return a sentence when a model's test figure is not above that of a trivial answer."""
+    figures, name = state.figures, f"The {MODELS[prefix]}"
+    for unit, (key, answer) in TRIVIAL.items():
+        own, trivial = (figures.get(f"{prefix}test_{each}") for each in (unit, f"{key}_{unit}"))
+        if own is None or trivial is None:
+            continue
+        if own <= trivial if unit == "accuracy" else own >= trivial:
+            said = (
+                f"{name} does no better than {answer}: {own:.3f} against {trivial:.3f} on test rows"
+            )
+            return [f"{said}{_balanced(state, prefix)}."]
+    return []
+
+
+def _balanced(state: Tracked, prefix: str) -> str:
+    """Return that a model is above chance where each class counts alike; empty when it is not."""
+    found = state.figures.get(f"{prefix}test_balanced_accuracy")
+    classes = {row["actual"] for row in state.rows(f"plots/{prefix}predicted.csv")}
+    if found is None or not classes or found <= 1 / len(classes):
+        return ""
+    return f"; where each class counts alike it does, {found:.3f} against {1 / len(classes):.3f}"
+
+
+def leaks(state: Tracked, prefix: str) -> list[str]:
+    """Return a sentence on what makes a model's test figure too good, from the audit."""
+    if not state.figures.get(f"{prefix}test_rows"):
+        return []
+    found = [row for row in state.rows("audit.csv") if row["table"] == TABLES[prefix]]
+    reasons = [reason for row in found if (reason := _reason(row))]
+    if not reasons:
+        return []
+    more = f"; and {len(reasons) - MOST} more" if len(reasons) > MOST else ""
+    return [
+        f"The figure of the {MODELS[prefix]} may be too good: {'; '.join(reasons[:MOST])}{more} "
+        f"({AUDIT})."
+    ]
+
+
+def _reason(row: Mapping[str, Any]) -> str:
+    """Return why a finding makes test figures too good; empty when it does not."""
+    if row["check"] in GIVEN:
+        return f"{row['column']} {row['finding']}"
+    repeated = REPEATED.search(row["finding"]) if row["check"] in REPEATS else None
+    how = {"equal": "are equal to a training row", "near": "are nearly equal to a training row"}
+    return f"{repeated[1]} {how[repeated[2]]}" if repeated else ""

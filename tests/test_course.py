@@ -1,0 +1,61 @@
+"""course: the rule of overfitting agrees with what train warns of; dead units are of a layer."""
+
+from __future__ import annotations
+
+import pytest
+
+from stages.common import ensemble
+from stages.common.training import Fitted
+from stages.reporting import course, remedies
+from tests import reported
+
+
+@pytest.mark.parametrize(
+    ("train", "gap", "said"),
+    [
+        (0.4, 0.09, "It does not overfit: "),
+        (0.4, 0.11, "It overfits mildly: "),
+        (0.4, 0.41, "It overfits strongly: "),
+        (0.001, 0.012, "It does not overfit: "),  # the least training loss counts as 0.05
+        (0.001, 0.051, "It overfits strongly: "),
+    ],
+)
+def test_the_degree_of_overfitting_follows_its_rule(train: float, gap: float, said: str):
+    state = reported.state(train_loss=train, val_loss=train + gap, overfit_gap=gap)
+    first, rule = course.overfits(state.figures, failed=False)
+    assert first.startswith(said)
+    assert "up to 0.25 training losses is no overfitting, up to 1 mild" in rule
+    warned = ensemble.warnings(dict(state.figures), Fitted(None, [], []))  # type: ignore[arg-type]
+    assert any(line.startswith("overfitting") for line in warned) == ("strongly" in first)
+
+
+def test_failed_training_is_not_praised():
+    state = reported.state(diverged_members=7)
+    said = " ".join(remedies.section(state).sentences)
+    assert said.startswith("Training failed for 7 of 8 networks")
+    assert "It does not overfit" not in said
+    assert "learning rate work" not in said
+    applies = {row[0]: row[1] for row in remedies.section(state).tables[0].rows}
+    assert applies["large weights"] == "cannot be told yet"
+
+
+def test_epochs_after_the_kept_one_are_told_apart():
+    assert "of 8 of 8 networks rose again" in course.later(reported.state(overfit_members=8))
+    assert course.later(reported.state(overfit_members=0)).startswith("In no network")
+    header = "epoch,members,best_members\n"
+    stopped = reported.state({"plots/training.csv": f"{header}0,8,0\n9,3,1\n"})
+    (said,) = course.curves(stopped)
+    assert said.endswith("still training: at epoch 9, 3 of 8.")
+    assert course.curves(reported.state({"plots/training.csv": f"{header}0,8,0\n9,8,1\n"})) == []
+
+
+def test_one_dead_layer_is_not_hidden_by_the_others():
+    rows = (
+        "epoch,layer,dead\n3,layer0,0.9\n4,layer0,0.0\n4,layer1,0.97\n4,layer2,0.0\n9,layer0,0.99\n"
+    )
+    state = reported.state({"plots/health.csv": rows}, best_epoch=4.2, dead_share=0.485)
+    dead = next(row for row in remedies.section(state).tables[1].rows if row[0] == "dead units")
+    assert dead[1] == "yes"
+    assert dead[3] == "layer1: a share of 0.970 is 0 on every row, at epoch 4"
+    few = reported.state({"plots/health.csv": rows.replace("0.97", "0.1")}, best_epoch=4.2)
+    assert course.dead(few) == ("layer1: a share of 0.100 is 0 on every row, at epoch 4", 0.1)
