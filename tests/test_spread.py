@@ -50,11 +50,7 @@ def test_a_difference_must_be_larger_than_every_kind_of_chance():
 
 
 def test_no_difference_is_no_matter_of_chance():
-    found = spread.of_pairs([True, False, False], [True, False, False])
-    assert found.word() == "the same: the same test rows, 0 now right, 0 now wrong, p = 1"
-    found = spread.of_pairs([True, False], [False, True])
-    assert found.word() == "the same: the same test rows, 1 now right, 1 now wrong, p = 1"
-    assert spread.Difference(0.0, None, "it has no interval").word() == "the same"
+    assert spread.of_pairs([True, False], [True, False]).word() == "the same"
 
 
 def test_pairs_of_a_large_table_are_judged_at_once():

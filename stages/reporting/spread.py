@@ -48,7 +48,7 @@ class Difference:
     def verdict(self) -> str:
         """Return in a few words whether it is larger than chance."""
         if self.value == 0:
-            return "the same" if self.clear is None else f"the same: {self.basis}"
+            return "the same"
         words = {True: "larger than the spread", False: "within noise", None: "cannot be told"}
         return words[self.clear]
 
