@@ -92,8 +92,8 @@ def of_deviations(value: float, one: float, other: float) -> Difference:
     It is larger than the spread when two single starts would seldom be so far apart.
     """
     spread = math.hypot(one, other)
-    if one == 0 or other == 0:
-        return Difference(value, None, "the starts of one side gave the same, or there was one")
+    if spread == 0:
+        return Difference(value, None, "every start gave the same, or there was one")
     clear = abs(value) > Z95 * spread
     return Difference(value, clear, f"{abs(value) / spread:.1f} standard deviations between starts")
 

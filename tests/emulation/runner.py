@@ -84,13 +84,15 @@ def _steps(scenario: Project) -> Iterator[tuple[str, Callable[[], None], tuple[P
             yield f"{scenario.name} {stage} killed", partial(_killed, stage, work), ()
         paths = Declared.read(stage).outputs
         yield f"{scenario.name} {stage}", partial(launch.execute, stage, work), paths
-    given = params.load(), Declared.read("evaluate"), RAW / scenario.new
+    settings = params.load()
+    given = settings, Declared.read("evaluate"), RAW / scenario.new
+    models = ANSWERS if settings.finetune.csv else {"base": ANSWERS["base"]}
 
     def answer() -> None:
-        for model, path in ANSWERS.items():
+        for model, path in models.items():
             predict.predict(*given, path, model)
 
-    yield f"{scenario.name} predict", answer, tuple(ANSWERS.values())
+    yield f"{scenario.name} predict", answer, tuple(models.values())
 
 
 def _killed(stage: str, work: launch.Work) -> None:
