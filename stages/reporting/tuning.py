@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from stages.common.intervals import wilson
+from stages.common.training import Record
+from stages.common.trials import Trial, ranked
 from stages.reporting import proposal
 from stages.reporting.section import Cell, Section, Table, counted
 from stages.reporting.tracked import Tracked
@@ -36,7 +39,7 @@ def section(state: Tracked) -> Section:
         ),
         _table("Each value: mean and best validation score", effects),
         _table("Finalists: the best settings from new starts", finalists),
-        _table("Best trials", sorted(trials, key=_rank)),
+        _table("Best trials", [trials[at] for at in ranked([*map(_trial, trials)])]),
     ]
     return Section("search", TITLE, sentences, [table for table in tables if table.rows], "search")
 
@@ -100,10 +103,11 @@ def _limits(figures: Mapping[str, Any], score: str, value: float) -> str:
     return f"; with {counted(rows, 'row')} that means {low:.3f} to {high:.3f} on others (95 %)"
 
 
-def _rank(row: Mapping[str, str]) -> tuple[bool, int, float, float]:
-    """Return what puts the best trial first: done ones, last rung, score, loss."""
+def _trial(row: Mapping[str, str]) -> Trial:
+    """Return what the order of trials looks at."""
     score, loss = (float(row[name] or "nan") for name in ("val_score", "val_loss"))
-    return score != score, -int(row["rung"]), -score, loss
+    best = Record(int(row["best_epoch"]), 0, math.nan, math.nan, math.nan, loss, score)
+    return Trial({}, 0, best, row["status"])
 
 
 def _table(caption: str, rows: Rows) -> Table:
