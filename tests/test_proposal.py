@@ -8,8 +8,8 @@ from tests.imports import ROOT
 
 PARAMS = (ROOT / "params.yaml").read_text()
 TRIALS = (
-    "trial,model.hidden,train.lr,train.noise,val_loss,val_score,rung,status\n"
-    '7,"[64]",0.0999,0.3,0.1,0.9,3,done\n'
+    "trial,model.hidden,train.lr,train.noise,best_epoch,val_loss,val_score,rung,status\n"
+    '7,"[64]",0.0999,0.3,5,0.1,0.9,3,done\n'
 )
 EFFECTS = "setting,value,trials,mean_val_score,best_val_score\n"
 

@@ -40,7 +40,7 @@ def _pairs(state: Tracked, prefix: str) -> Pairs:
     rows = state.rows(f"plots/{prefix}predicted.csv")
     if f"{prefix}test_rows" not in state.figures:
         return []
-    return [(row.get("actual", ""), row.get("predicted", "")) for row in rows]
+    return [(row["actual"], row["predicted"]) for row in rows]
 
 
 def _confused(name: str, pairs: Pairs) -> str:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import csv
 import functools
-import io
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from stages.common import params
 from stages.common.errors import UserError
 from stages.common.graph import GRAPH, Declared
 from stages.common.settings import RAW
+from stages.reporting import columns
 from stages.verification import repository
 from stages.verification.lock import LOCK
 
@@ -70,12 +70,20 @@ class Tracked:
         return stages if isinstance(stages, dict) else {}
 
     def rows(self, name: str) -> list[dict[str, str]]:
-        """Return the rows of a CSV file in metrics/, none when it is not there."""
+        """Return the rows of a CSV file in metrics/, none when it is not there.
+
+        UserError when it is damaged, as `columns` tells.
+        """
         path = f"{METRICS}/{name}"
-        return list(csv.DictReader(io.StringIO(self.text(path)))) if path in self.content else []
+        return self._read(path, columns.NEEDED[name]) if path in self.content else []
 
     def tables(self, names: Iterable[str]) -> dict[str, str]:
-        """Return the text of files by path, empty for those that are not there."""
+        """Return the text of CSV files by path, empty for those that are not there.
+
+        UserError when one is damaged; columns that it lacks are a matter of the plot.
+        """
+        for name in names:
+            self._read(name)
         return {name: self.text(name) for name in names}
 
     def text(self, name: str) -> str:
@@ -83,6 +91,12 @@ class Tracked:
         try:
             return self.content.get(name, b"").decode()
         except UnicodeDecodeError as error:
+            raise self._damaged(name, error) from error
+
+    def _read(self, name: str, needed: Sequence[str] = ()) -> list[dict[str, str]]:
+        try:
+            return columns.read(self.text(name), needed)
+        except (ValueError, csv.Error) as error:
             raise self._damaged(name, error) from error
 
     def _mapping(self, name: str) -> dict[str, Any]:

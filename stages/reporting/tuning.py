@@ -9,7 +9,7 @@ from typing import Any
 from stages.common.intervals import wilson
 from stages.common.training import Record
 from stages.common.trials import Trial, ranked
-from stages.reporting import proposal
+from stages.reporting import columns, proposal
 from stages.reporting.section import Cell, Section, Table, counted
 from stages.reporting.tracked import Tracked
 
@@ -63,7 +63,7 @@ def _direction(name: str, effects: Rows) -> str:
     scores = [float(row["mean_val_score"]) for row in rows]
     if len(set(scores)) < 2:
         return ""
-    numbers = all(row["value"][0].isdecimal() for row in rows)
+    numbers = all(row["value"][:1].isdecimal() for row in rows)
     if numbers and scores in (sorted(scores), sorted(scores, reverse=True)):
         return f": {'higher' if scores[-1] > scores[0] else 'lower'} is better here"
     return f": {rows[scores.index(max(scores))]['value']} is best here"
@@ -119,6 +119,4 @@ def _table(caption: str, rows: Rows) -> Table:
 
 def _cell(name: str, text: str) -> Cell:
     """Return a measured fraction as a number, a setting as it is written."""
-    measured = name == "importance" or "score" in name or "loss" in name
-    named = name in ("lowest", "highest")
-    return float(text) if (measured or named) and text else text
+    return float(text) if columns.measured(name) and text else text
