@@ -89,6 +89,34 @@ def test_the_page_says_what_is_missing(folder, take: Callable[[Path], None], sai
     assert said not in (folder / "whole.html").read_text()
 
 
+@pytest.mark.parametrize(
+    ("name", "said", "fact"),
+    [
+        ("evaluate.json", "evaluate has not run: ", "No test rows"),
+        ("finetune.json", "finetune has not run: ", "There is no second table"),
+        ("preprocess.json", "preprocess has not run: ", "There was no audit"),
+        ("audit.csv", "The audit has 4 findings.", "The remedies are below."),
+        ("errors.csv", "most confused", ""),
+        ("plots/predicted.csv", "Calibration of the fine-tuned model", ""),
+        ("plots/finetuned_predicted.csv", "Calibration of the base model", ""),
+        ("plots/importance.csv", "Proposed is trial", "No setting mattered more than chance"),
+        ("plots/effects.csv", "mattered most", ""),
+        ("finalists.csv", "mattered most", ""),
+        ("trials.csv", "mattered most", ""),
+        ("plots/freezing.csv", "Yes: fine-tuning is better", "Freeze depths"),
+        ("plots/training.csv", "It does not overfit", ""),
+        ("plots/health.csv", "It does not overfit", ""),
+    ],
+)
+def test_a_file_that_is_not_there_is_no_fact(folder, name: str, said: str, fact: str):
+    (folder / "metrics" / name).unlink()
+    report.report("page.html")
+    page = (folder / "page.html").read_text()
+    assert f"metrics/{name} is not there; `dvc repro` writes it." in page
+    assert said in page
+    assert not fact or fact not in page
+
+
 @pytest.mark.parametrize("content", ["{", "[1]", b"\xff"])
 def test_a_damaged_file_is_one_line(folder, content: str | bytes):
     damaged = content if isinstance(content, bytes) else content.encode()

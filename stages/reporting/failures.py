@@ -22,6 +22,9 @@ def section(state: Tracked, most: int = MOST) -> Section:
     """Return confusions in words, a table of classes per model, the wrong rows, `most` of them."""
     sentences, tables = [], []
     for prefix, name in MODELS.items():
+        if f"{prefix}test_rows" not in state.figures:
+            continue
+        sentences += state.missing(f"plots/{prefix}predicted.csv")
         pairs = _pairs(state, prefix)
         if not pairs:
             continue
@@ -32,14 +35,14 @@ def section(state: Tracked, most: int = MOST) -> Section:
             sentences.append(_residuals(name, prefix, state.figures))
     title = "Where does it fail?"
     if not sentences:
-        return Section("failures", title, ["No test rows: nothing is known of where it fails."])
+        none = ["No test rows: nothing is known of where it fails."]
+        return Section("failures", title, state.missing("evaluate.json") or none)
+    sentences += state.missing("errors.csv")
     return Section("failures", title, sentences, [*tables, *_wrong(state, most)], "test")
 
 
 def _pairs(state: Tracked, prefix: str) -> Pairs:
     rows = state.rows(f"plots/{prefix}predicted.csv")
-    if f"{prefix}test_rows" not in state.figures:
-        return []
     return [(row["actual"], row["predicted"]) for row in rows]
 
 

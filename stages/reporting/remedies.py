@@ -27,7 +27,8 @@ def section(state: Tracked) -> Section:
         _table(state, "Causes of overfitting and their remedies", _overfitting(state, failed)),
         _table(state, "What else can go wrong in training", _difficulties(state)),
     ]
-    told = [*sentences(state), *course.curves(state)]
+    missing = state.missing("plots/training.csv", "plots/health.csv")
+    told = [*sentences(state), *course.curves(state), *missing]
     return Section("learning", TITLE, told, tables, "training")
 
 

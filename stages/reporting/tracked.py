@@ -77,6 +77,15 @@ class Tracked:
         path = f"{METRICS}/{name}"
         return self._read(path, columns.NEEDED[name]) if path in self.content else []
 
+    def missing(self, *names: str) -> list[str]:
+        """Return a sentence for each file in metrics/ that is not there."""
+        return [
+            f"{f'{Path(name).stem} has not run: ' if name.endswith('.json') else ''}"
+            f"{METRICS}/{name} is not there; `dvc repro` writes it."
+            for name in names
+            if f"{METRICS}/{name}" not in self.content
+        ]
+
     def tables(self, names: Iterable[str]) -> dict[str, str]:
         """Return the text of CSV files by path, empty for those that are not there.
 

@@ -27,9 +27,10 @@ def section(state: Tracked) -> Section:
     importance, effects = state.rows("plots/importance.csv"), state.rows("plots/effects.csv")
     finalists, trials = state.rows("finalists.csv"), state.rows("trials.csv")
     sentences = [
-        *_mattered(importance, effects),
+        *(state.missing("plots/importance.csv") or _mattered(importance, effects)),
         *proposal.sentences(state),
         *_figures(state.figures, finalists),
+        *state.missing("plots/effects.csv", "finalists.csv", "trials.csv"),
     ]
     tables = [
         _table(
