@@ -42,11 +42,11 @@ def test_failed_training_is_not_praised():
 def test_epochs_after_the_kept_one_are_told_apart():
     assert "of 8 of 8 networks rose again" in course.later(reported.state(overfit_members=8))
     assert course.later(reported.state(overfit_members=0)).startswith("In no network")
-    header = "epoch,members,train_loss,best_members\n"
-    stopped = reported.state({"plots/training.csv": f"{header}0,8,2.3,0\n9,3,0.1,1\n"})
+    header = "epoch,members,running_loss,train_loss,best_members\n"
+    stopped = reported.state({"plots/training.csv": f"{header}0,8,2.3,2.3,0\n9,3,0.1,0.1,1\n"})
     (said,) = course.curves(stopped)
     assert said.endswith("still training: at epoch 9, 3 of 8.")
-    whole = {"plots/training.csv": f"{header}0,8,2.3,0\n9,8,0.1,1\n"}
+    whole = {"plots/training.csv": f"{header}0,8,2.3,2.3,0\n9,8,0.1,0.1,1\n"}
     assert course.curves(reported.state(whole)) == []
 
 

@@ -19,7 +19,7 @@ NEEDED = {  # file in metrics/: the columns that a report reads
     "plots/health.csv": ("epoch", "layer", "dead"),
     "plots/importance.csv": ("setting", "importance"),
     "plots/predicted.csv": ("actual", "predicted"),
-    "plots/training.csv": ("epoch", "members", "train_loss", "best_members"),
+    "plots/training.csv": ("epoch", "members", "running_loss", "train_loss", "best_members"),
 }
 WHOLE = {"epoch", "members", "best_epoch", "best_members"}  # columns of whole numbers
 MEASURED = {"confidence", "dead", "highest", "importance", "lowest", "residual"}
