@@ -37,3 +37,9 @@ def test_a_regression_shows_its_worst_rows_and_r2_has_no_unit():
     assert table.caption.startswith("Worst test rows of the base model, the largest residuals")
     assert (len(table.rows), table.left_out) == (failures.WORST, 0)
     assert "RMSE 1.5, in the unit of the target; R2 0.800 (1 is" in section.sentences[0]
+
+
+def test_the_worst_found_class_is_first_and_one_without_rows_last():
+    rows = "a,a\na,b\nb,b\nc,a\nb,d\nb,b\nc,c\nc,c\n"
+    state = reported.state({"plots/predicted.csv": f"actual,predicted\n{rows}"})
+    assert [row[0] for row in failures.section(state).tables[0].rows] == ["a", "b", "c", "d"]

@@ -166,3 +166,13 @@ def test_the_command_line_chooses_page_card_and_revision(folder, monkeypatch, ca
     assert "Against HEAD" in (folder / "p.html").read_text()
     assert capsys.readouterr().out.splitlines()[-1] == "the whole comparison: p.html"
     assert json.loads((folder / "metrics/evaluate.json").read_text())["test_macro_f1"] == 0.5
+
+
+def test_a_file_that_git_does_not_know_is_a_change(folder):
+    assert tracked.here().changed is False
+    (folder / "stages").mkdir()
+    (folder / "stages/more.py").write_text("")
+    assert tracked.here().changed is True
+    run(folder, "git", "clean", "--quiet", "--force", "-d")
+    (folder / "notes.txt").write_text("")
+    assert tracked.here().changed is False
