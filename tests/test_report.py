@@ -176,3 +176,11 @@ def test_a_file_that_git_does_not_know_is_a_change(folder):
     run(folder, "git", "clean", "--quiet", "--force", "-d")
     (folder / "notes.txt").write_text("")
     assert tracked.here().changed is False
+
+
+def test_a_card_is_of_one_state(folder, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["report", "--card", "--against", "HEAD"])
+    with pytest.raises(SystemExit) as ended:
+        report.main()
+    assert ended.value.code == 2
+    assert "not allowed with argument" in capsys.readouterr().err
