@@ -13,8 +13,8 @@ import pytest
 from stages import report
 from stages.common.errors import UserError
 from stages.common.launch import guard
-from stages.reporting import comparison, headline, tracked
-from tests import reported
+from stages.reporting import comparison, headline, layers, tracked
+from tests import keys, reported
 from tests.project import run
 
 BARE = (
@@ -184,3 +184,18 @@ def test_a_card_is_of_one_state(folder, monkeypatch, capsys):
         report.main()
     assert ended.value.code == 2
     assert "not allowed with argument" in capsys.readouterr().err
+
+
+def test_the_model_is_told_with_the_settings_that_it_was_trained_with(folder):
+    told = layers.section(tracked.here())
+    path = folder / "params.yaml"
+    text = path.read_text()
+    for key, value in (("train.members", "3"), ("model.activation", "tanh"),
+                       ("model.dropout", "0.5"), ("model.hidden", "[7]")):  # fmt: skip
+        text = keys.change(text, key, value)
+    path.write_text(text)
+    assert layers.section(tracked.here()) == told
+    assert told.sentences[0].startswith("8 networks of one shape, 16,714 parameters each")
+    assert told.tables[0].rows[0][-1] == "relu, dropout 0.0"
+    reported.no_lock(folder)
+    assert layers.section(tracked.here()).sentences[0].startswith("3 networks of one shape")

@@ -69,6 +69,10 @@ class Tracked:
         stages = self._yaml(str(LOCK)).get("stages")
         return stages if isinstance(stages, dict) else {}
 
+    def used(self, stage: str) -> dict[str, Any]:
+        """Return the settings by dotted name that dvc.lock says a stage ran with."""
+        return flat(self.lock.get(stage, {}).get("params", {}).get(str(params.PARAMS), {}))
+
     def rows(self, name: str) -> list[dict[str, str]]:
         """Return the rows of a CSV file in metrics/, none when it is not there.
 
