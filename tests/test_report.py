@@ -97,6 +97,7 @@ def test_the_page_says_what_is_missing(folder, take: Callable[[Path], None], sai
         ("preprocess.json", "preprocess has not run: ", "There was no audit"),
         ("audit.csv", "The audit has 4 findings.", "The remedies are below."),
         ("errors.csv", "most confused", ""),
+        ("plots/classes.csv", "most confused", ""),
         ("plots/predicted.csv", "Calibration of the fine-tuned model", ""),
         ("plots/finetuned_predicted.csv", "Calibration of the base model", ""),
         ("plots/importance.csv", "Proposed is trial", "No setting mattered more than chance"),

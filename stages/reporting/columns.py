@@ -13,16 +13,20 @@ NEEDED = {  # file in metrics/: the columns that a report reads
     "errors.csv": ("model",),
     "finalists.csv": ("starts",),
     "trials.csv": ("trial", "best_epoch", "val_loss", "val_score", "status"),
+    "plots/classes.csv": ("model", "class", "rows", "precision", "recall"),
     "plots/effects.csv": ("setting", "value", "mean_val_score"),
     "plots/finetuned_predicted.csv": ("actual", "predicted"),
     "plots/freezing.csv": ("arm", "frozen_layers", "val_score", "lowest", "highest", "val_loss"),
     "plots/health.csv": ("epoch", "layer", "dead"),
     "plots/importance.csv": ("setting", "importance"),
+    "plots/precision_recall.csv": ("model", "class"),
     "plots/predicted.csv": ("actual", "predicted"),
+    "plots/roc.csv": ("model", "class"),
     "plots/training.csv": ("epoch", "members", "running_loss", "train_loss", "best_members"),
 }
-WHOLE = {"epoch", "members", "best_epoch", "best_members"}  # columns of whole numbers
-MEASURED = {"confidence", "dead", "highest", "importance", "lowest", "residual"}
+WHOLE = {"epoch", "members", "best_epoch", "best_members", "rows"}  # columns of whole numbers
+MEASURED = {"confidence", "dead", "highest", "importance", "lowest", "precision",
+            "recall", "residual"}  # fmt: skip
 
 
 def read(text: str, needed: Sequence[str] = ()) -> list[dict[str, str]]:
