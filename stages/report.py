@@ -45,8 +45,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--output", metavar="FILE", help=f"the file written; {PAGE}, {COMPARISON} or {CARD}"
     )
-    parser.add_argument("--against", metavar="REV", default="", help="a revision to compare with")
-    parser.add_argument("--card", action="store_true", help="write the model card, no page")
+    one = parser.add_mutually_exclusive_group()
+    one.add_argument("--against", metavar="REV", default="", help="a revision to compare with")
+    one.add_argument("--card", action="store_true", help="write the model card, no page")
     return parser.parse_args()
 
 

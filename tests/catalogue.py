@@ -912,6 +912,13 @@ GROUPS: dict[str, list[Example]] = {
             files={"metrics/errors.csv": b"\xff"},
         ),
         Example(
+            "a table of figures with a merge that is not finished",
+            "metrics/trials.csv of this folder: damaged (no column trial); delete it and run `dvc "
+            "repro`, or name another revision",
+            "report",
+            shell="sed -i '1i <<<<<<< HEAD' metrics/trials.csv",
+        ),
+        Example(
             "a revision that does not exist",
             "HEAD~9: Git knows no such revision; `git log --oneline --all` lists them",
             "report --against HEAD~9",

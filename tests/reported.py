@@ -42,11 +42,11 @@ def state(tables: Mapping[str, str] | None = None, settings: str = "", **changes
     """
     paths = [path for path in sorted((ROOT / "metrics").rglob("*.*")) if path.is_file()]
     content = {path.relative_to(ROOT).as_posix(): path.read_bytes() for path in paths}
-    found: dict[str, Any] = {}
     for name in [name for name in content if name.endswith(".json")]:
-        found |= json.loads(content.pop(name))
-    kept = {key: value for key, value in (found | changes).items() if value is not None}
-    content["metrics/all.json"] = json.dumps(kept).encode()
+        kept = {key: old for key, old in json.loads(content[name]).items() if key not in changes}
+        content[name] = json.dumps(kept).encode()
+    given = {key: value for key, value in changes.items() if value is not None}
+    content["metrics/changes.json"] = json.dumps(given).encode()
     content["params.yaml"] = settings.encode() or (ROOT / "params.yaml").read_bytes()
     content |= {f"metrics/{name}": text.encode() for name, text in (tables or {}).items()}
     return Tracked("this folder", "0" * 40, False, content)

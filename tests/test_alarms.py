@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from stages.reporting import alarms, headline
+from stages.reporting import alarms, headline, remedies
+from stages.reporting.tracked import Tracked
 from tests import reported
 
 AUDIT = "table,check,column,strength,finding,remedy\n"
-EPOCHS = "epoch,members,train_loss,best_members\n"
+EPOCHS = "epoch,members,running_loss,train_loss,best_members\n"
 EQUAL = "9 rows repeat; 3 of 120 val rows and {} of 120 test rows are equal to a training row"
 
 
@@ -23,9 +24,53 @@ def test_diverged_networks_are_the_first_sentence_and_a_line_of_the_table():
 
 
 def test_networks_that_never_got_better_than_they_started_have_failed():
-    state = reported.state({"plots/training.csv": f"{EPOCHS}0,8,2.3,3\n1,8,2.4,5\n"})
+    state = reported.state({"plots/training.csv": f"{EPOCHS}0,8,2.3,2.3,3\n1,8,9.0,8.4,5\n"})
     (said,) = alarms.failed(state)
     assert said.startswith("Training failed for 3 of 8 networks: they never got better than")
+    assert "lower train.lr" in said
+
+
+def steps(*rows: str) -> Tracked:
+    """Return a state whose base model went through these epochs."""
+    text = EPOCHS + "".join(f"{epoch},8,{row}\n" for epoch, row in enumerate(rows))
+    return reported.state({"plots/training.csv": text})
+
+
+def test_training_that_hardly_began_is_told_first_with_its_remedy():
+    state = steps("2.309,2.309,0", "2.3093,2.3084,0", "2.3082,2.3072,8")
+    said = (
+        "Training has hardly begun: its loss went from 2.309 to 2.307 and the last epoch is the "
+        "best; raise train.lr (now 0.0825) or train.epochs (now 60)."
+    )
+    assert headline.section(state).sentences[0] == said
+    assert said in [*headline.lines(state)]
+    section = remedies.section(state)
+    assert "It does not overfit" not in " ".join(section.sentences)
+    rows = {row[0]: list(row[1:]) for row in section.tables[1].rows}
+    assert rows["steps too large"][0] == "no"
+    assert rows["steps too small"] == [
+        "yes",
+        "a higher learning rate; more epochs",
+        "training loss 2.309 at epoch 0, 2.307 at epoch 2",
+        "train.lr 0.0825, train.epochs 60",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("rows", "found"),
+    [
+        (("2.3,2.3,8", "2.3,2.3,0", "2.3,2.3,0"), "too small"),  # never better, nothing moved
+        (("2.3,2.3,8", "90.0,2.3,0", "2.3,2.3,0"), "too large"),  # dead after the first epoch
+        (("2.3,2.3,8", "2.3,2.3,0", "2.3,9.0,0"), "too large"),
+        (("2.3,2.3,0", "4.6,2.29,0", "4.6,2.28,8"), "too small"),  # weights of classes in one
+        (("2.3,2.3,0", "2.3,2.2,8", "2.3,2.2,0"), ""),  # the last epoch is not the best
+        (("2.3,2.3,0", "2.3,2.2,0", "2.3,2.0,8"), ""),
+        (("2.3,2.3,0", "2.3,2.2,0", "2.0,2.2,8"), ""),
+        (("2.3,2.3,0", ",,8"), ""),
+    ],
+)
+def test_steps_are_too_small_where_no_loss_moved(rows: tuple[str, ...], found: str):
+    assert alarms.steps(steps(*rows)) == found
 
 
 def test_a_model_below_the_trivial_answer_is_told_with_what_it_does_better():

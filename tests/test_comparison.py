@@ -8,6 +8,7 @@ import pytest
 
 from stages.reporting import changes, comparison
 from tests import reported
+from tests.project import commit
 from tests.test_likeness import other_rows, other_setting, states
 
 GAIN = "gain over training from scratch as long, validation"
@@ -94,3 +95,17 @@ def test_a_terminal_shows_both_figures_and_the_verdict(folder):
     assert rows[2].split()[:5] == ["linear", "model", "0.942", "0.500", "-0.442"]
     assert rows[2].endswith("  larger than the spread")
     assert max(map(len, rows[:-4])) < 120
+
+
+def test_a_lower_rmse_is_better(folder):
+    reported.regression(folder)
+    path = folder / "metrics/plots/predicted.csv"
+    path.write_text("actual,predicted\n" + "".join(f"{row},{row + 2}\n" for row in range(12)))
+    commit(folder)
+    path.write_text("actual,predicted\n" + "".join(f"{row},{row + 1}\n" for row in range(12)))
+    reported.figures(folder, "evaluate", test_rmse=1.0)
+    assert "base model, test rows, RMSE (-0.500, better)" in sentences()
+    commit(folder)
+    path.write_text("actual,predicted\n" + "".join(f"{row},{row + 2}\n" for row in range(12)))
+    reported.figures(folder, "evaluate", test_rmse=1.5)
+    assert "base model, test rows, RMSE (+0.500, worse)" in sentences()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from stages.common import ensemble
+from stages.common import ensemble, health
 from stages.common.training import Fitted
 from stages.reporting import course, remedies
 from tests import reported
@@ -42,11 +42,12 @@ def test_failed_training_is_not_praised():
 def test_epochs_after_the_kept_one_are_told_apart():
     assert "of 8 of 8 networks rose again" in course.later(reported.state(overfit_members=8))
     assert course.later(reported.state(overfit_members=0)).startswith("In no network")
-    header = "epoch,members,best_members\n"
-    stopped = reported.state({"plots/training.csv": f"{header}0,8,0\n9,3,1\n"})
+    header = "epoch,members,running_loss,train_loss,best_members\n"
+    stopped = reported.state({"plots/training.csv": f"{header}0,8,2.3,2.3,0\n9,3,0.1,0.1,1\n"})
     (said,) = course.curves(stopped)
     assert said.endswith("still training: at epoch 9, 3 of 8.")
-    assert course.curves(reported.state({"plots/training.csv": f"{header}0,8,0\n9,8,1\n"})) == []
+    whole = {"plots/training.csv": f"{header}0,8,2.3,2.3,0\n9,8,0.1,0.1,1\n"}
+    assert course.curves(reported.state(whole)) == []
 
 
 def test_one_dead_layer_is_not_hidden_by_the_others():
@@ -59,3 +60,12 @@ def test_one_dead_layer_is_not_hidden_by_the_others():
     assert dead[3] == "layer1: a share of 0.970 is 0 on every row, at epoch 4"
     few = reported.state({"plots/health.csv": rows.replace("0.97", "0.1")}, best_epoch=4.2)
     assert course.dead(few) == ("layer1: a share of 0.100 is 0 on every row, at epoch 4", 0.1)
+
+
+def test_a_gradient_vanishes_below_its_limit_alone():
+    def applies(ratio: float | None) -> object:
+        rows = remedies.section(reported.state(gradient_first_to_last=ratio)).tables[1].rows
+        return next(row[1] for row in rows if row[0] == "the gradient vanishes")
+
+    limit = health.VANISHING
+    assert [applies(ratio) for ratio in (limit / 2, limit, 2 * limit, None)] == ["yes", *["no"] * 3]

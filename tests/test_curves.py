@@ -98,3 +98,9 @@ def test_the_history_of_other_members_does_not_count():
     best = record(0, member=1, val_loss=1.0)
     history = [best, record(1, member=0, val_loss=9.0), record(2, member=1, val_loss=9.0)]
     assert curves.overfit_epoch(history, best) == 2
+
+
+def test_members_that_are_best_before_training_are_counted_there(tmp_path):
+    history = [record(epoch, member) for epoch in (0, 1) for member in (0, 1, 2)]
+    curves.write_history(tmp_path / "h.csv", history, [history[0], history[1], history[5]])
+    assert [row["best_members"] for row in table(tmp_path / "h.csv")] == ["2", "1"]

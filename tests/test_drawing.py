@@ -238,3 +238,12 @@ def test_drawing_is_no_matter_of_the_stages():
     assert not [path for path in of_stages() if "reporting" in path]
     for path in of_stages():
         assert "vl_convert" not in (ROOT / path).read_text()
+
+
+def test_a_name_that_looks_like_an_id_stays_as_it_is():
+    name = 'id="z" url(#z) fill="url(#z)" a > b'
+    label = name.replace('"', "&quot;").replace(">", "&gt;")
+    shape = f'<g id="z" aria-label="{label}"/><p fill="url(#z)"/>'
+    made = drawing.finish(f'<svg a=""><text>{name}</text>{shape}</svg>', "gap 1", "")
+    assert f"<text>{name}</text>" in made
+    assert f'<g id="gap-1-0" aria-label="{label}"/><p fill="url(#gap-1-0)"/>' in made

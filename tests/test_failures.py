@@ -7,11 +7,15 @@ from typing import Any
 from stages.reporting import failures
 from tests import reported
 
+CLASSES = "model,class,rows,precision,recall,f1\n"
+
 
 def test_a_class_taken_for_many_says_that_there_are_more():
     def taken(*answers: str) -> object:
         rows = "".join(f"a,{answer}\n" for answer in answers)
-        state = reported.state({"plots/predicted.csv": f"actual,predicted\n{rows}"})
+        classes = f"{CLASSES}base,a,{len(answers)},,0.0,0.0\n"
+        tables = {"plots/predicted.csv": f"actual,predicted\n{rows}", "plots/classes.csv": classes}
+        state = reported.state(tables)
         row = next(row for row in failures.section(state).tables[0].rows if row[0] == "a")
         return row[-1]
 
@@ -37,3 +41,18 @@ def test_a_regression_shows_its_worst_rows_and_r2_has_no_unit():
     assert table.caption.startswith("Worst test rows of the base model, the largest residuals")
     assert (len(table.rows), table.left_out) == (failures.WORST, 0)
     assert "RMSE 1.5, in the unit of the target; R2 0.800 (1 is" in section.sentences[0]
+
+
+def test_the_worst_found_class_is_first_and_one_without_rows_last():
+    rows = "a,a\na,b\nb,b\nc,a\nb,d\nb,b\nc,c\nc,c\n"
+    classes = f"{CLASSES}base,c,3,1.0,0.666667,0.8\n"
+    classes += "base,b,3,0.666667,0.7,0.6\nbase,a,2,0.5,0.5,0.5\nfinetuned,a,9,,0.0,0.0\n"
+    tables = {"plots/predicted.csv": f"actual,predicted\n{rows}", "plots/classes.csv": classes}
+    base, tuned = failures.section(reported.state(tables)).tables[:2]
+    assert [[*row] for row in base.rows] == [
+        ["a", 2, 0.5, 0.5, "b (1)"],
+        ["c", 3, 0.666667, 1.0, "a (1)"],
+        ["b", 3, 0.7, 0.666667, "d (1)"],
+        ["d", 0, None, 0.0, ""],
+    ]
+    assert [*tuned.rows[0]][:4] == ["a", 9, 0.0, None]

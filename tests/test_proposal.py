@@ -8,8 +8,8 @@ from tests.imports import ROOT
 
 PARAMS = (ROOT / "params.yaml").read_text()
 TRIALS = (
-    "trial,model.hidden,train.lr,train.noise,val_loss,val_score,rung,status\n"
-    '7,"[64]",0.0999,0.3,0.1,0.9,3,done\n'
+    "trial,model.hidden,train.lr,train.noise,best_epoch,val_loss,val_score,rung,status\n"
+    '7,"[64]",0.0999,0.3,5,0.1,0.9,3,done\n'
 )
 EFFECTS = "setting,value,trials,mean_val_score,best_val_score\n"
 
@@ -61,3 +61,28 @@ def test_each_figure_says_what_it_is_of_and_how_exact():
     assert "it has 1.000; with 120 rows that means 0.969 to 1.000 on others (95 %)." in said
     assert "from 4 new starting weights each and scored on the same validation rows: " in said
     assert "(the places of the trials, the best first; 1 is all)" in said
+
+
+def test_the_best_trials_stand_in_the_order_of_the_search():
+    rows = {  # best_epoch, val_loss, val_score, rung, status
+        "high": "3,0.5,0.9,0,stopped",
+        "loss": "3,0.4,0.8,1,done",
+        "low": "3,0.6,0.8,3,done",
+        "none": "3,,,3,done",
+        "start": "0,0.1,0.99,3,done",
+        "diverged": "3,0.1,0.95,3,diverged",
+    }
+    order = ["low", "diverged", "none", "high", "start", "loss"]
+    text = "trial,best_epoch,val_loss,val_score,rung,status\n"
+    text += "".join(f"{name},{rows[name]}\n" for name in order)
+    best = tuning.section(reported.state({"trials.csv": text})).tables[-1]
+    assert best.caption == "Best trials"
+    assert [row[0] for row in best.rows] == ["high", "loss", "low", "none", "start", "diverged"]
+
+
+def test_of_equal_trials_the_first_is_the_best():
+    text = "trial,best_epoch,val_loss,val_score,rung,status\n" + "".join(
+        f"{trial},1,0.5,0.9,{trial},done\n" for trial in range(3)
+    )
+    best = tuning.section(reported.state({"trials.csv": text})).tables[-1]
+    assert [row[0] for row in best.rows] == ["0", "1", "2"]

@@ -13,8 +13,8 @@ import pytest
 from stages import report
 from stages.common.errors import UserError
 from stages.common.launch import guard
-from stages.reporting import comparison, headline, tracked
-from tests import reported
+from stages.reporting import comparison, headline, layers, tracked
+from tests import keys, reported
 from tests.project import run
 
 BARE = (
@@ -89,6 +89,35 @@ def test_the_page_says_what_is_missing(folder, take: Callable[[Path], None], sai
     assert said not in (folder / "whole.html").read_text()
 
 
+@pytest.mark.parametrize(
+    ("name", "said", "fact"),
+    [
+        ("evaluate.json", "evaluate has not run: ", "No test rows"),
+        ("finetune.json", "finetune has not run: ", "There is no second table"),
+        ("preprocess.json", "preprocess has not run: ", "There was no audit"),
+        ("audit.csv", "The audit has 4 findings.", "The remedies are below."),
+        ("errors.csv", "most confused", ""),
+        ("plots/classes.csv", "most confused", ""),
+        ("plots/predicted.csv", "Calibration of the fine-tuned model", ""),
+        ("plots/finetuned_predicted.csv", "Calibration of the base model", ""),
+        ("plots/importance.csv", "Proposed is trial", "No setting mattered more than chance"),
+        ("plots/effects.csv", "mattered most", ""),
+        ("finalists.csv", "mattered most", ""),
+        ("trials.csv", "mattered most", ""),
+        ("plots/freezing.csv", "Yes: fine-tuning is better", "Freeze depths"),
+        ("plots/training.csv", "It does not overfit", ""),
+        ("plots/health.csv", "It does not overfit", ""),
+    ],
+)
+def test_a_file_that_is_not_there_is_no_fact(folder, name: str, said: str, fact: str):
+    (folder / "metrics" / name).unlink()
+    report.report("page.html")
+    page = (folder / "page.html").read_text()
+    assert f"metrics/{name} is not there; `dvc repro` writes it." in page
+    assert said in page
+    assert not fact or fact not in page
+
+
 @pytest.mark.parametrize("content", ["{", "[1]", b"\xff"])
 def test_a_damaged_file_is_one_line(folder, content: str | bytes):
     damaged = content if isinstance(content, bytes) else content.encode()
@@ -138,3 +167,36 @@ def test_the_command_line_chooses_page_card_and_revision(folder, monkeypatch, ca
     assert "Against HEAD" in (folder / "p.html").read_text()
     assert capsys.readouterr().out.splitlines()[-1] == "the whole comparison: p.html"
     assert json.loads((folder / "metrics/evaluate.json").read_text())["test_macro_f1"] == 0.5
+
+
+def test_a_file_that_git_does_not_know_is_a_change(folder):
+    assert tracked.here().changed is False
+    (folder / "stages").mkdir()
+    (folder / "stages/more.py").write_text("")
+    assert tracked.here().changed is True
+    run(folder, "git", "clean", "--quiet", "--force", "-d")
+    (folder / "notes.txt").write_text("")
+    assert tracked.here().changed is False
+
+
+def test_a_card_is_of_one_state(folder, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["report", "--card", "--against", "HEAD"])
+    with pytest.raises(SystemExit) as ended:
+        report.main()
+    assert ended.value.code == 2
+    assert "not allowed with argument" in capsys.readouterr().err
+
+
+def test_the_model_is_told_with_the_settings_that_it_was_trained_with(folder):
+    told = layers.section(tracked.here())
+    path = folder / "params.yaml"
+    text = path.read_text()
+    for key, value in (("train.members", "3"), ("model.activation", "tanh"),
+                       ("model.dropout", "0.5"), ("model.hidden", "[7]")):  # fmt: skip
+        text = keys.change(text, key, value)
+    path.write_text(text)
+    assert layers.section(tracked.here()) == told
+    assert told.sentences[0].startswith("8 networks of one shape, 16,714 parameters each")
+    assert told.tables[0].rows[0][-1] == "relu, dropout 0.0"
+    reported.no_lock(folder)
+    assert layers.section(tracked.here()).sentences[0].startswith("3 networks of one shape")

@@ -73,3 +73,8 @@ def test_the_figures_of_a_regression_stand_in_the_order_of_a_classification():
 def test_one_finding_is_one():
     one = [*headline.lines(reported.state(audit_findings=1))]
     assert "audit of the table: 1 finding, in metrics/audit.csv" in one
+
+
+def test_a_regression_worse_than_its_baseline_is_worse():
+    _, linear, _ = verdicts.of_model(reported.state(**VALUES | {"test_linear_rmse": 1.2}), "")
+    assert linear.startswith("It is worse than the linear model (1.200); by more than chance or")

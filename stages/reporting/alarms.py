@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from stages.reporting.failures import MODELS
@@ -18,6 +18,8 @@ TABLES = {"": "source", "finetuned_": "target"}  # prefix of a model's figures: 
 REPEATS = ("duplicates", "near-duplicates")
 GIVEN = ("target copy", "monotone copy", "leaking column", "group overlap")
 REPEATED = re.compile(r"([1-9]\d* of \d+ test rows) are (equal|near) to a training row")
+SMALL, LARGE = "too small", "too large"  # steps of training
+STILL = 0.1  # of the first loss: a loss that stays within it has not moved
 MOST = 3  # reasons in a sentence
 AUDIT = "metrics/audit.csv"
 
@@ -34,17 +36,63 @@ def members(state: Tracked) -> int:
 
 
 def networks(state: Tracked) -> list[str]:
-    """Return a sentence when networks diverged or never got better than they started."""
-    diverged = state.figures.get("diverged_members", 0)
-    before = state.rows("plots/training.csv")[:1]  # epoch 0
-    stuck = sum(int(row["best_members"]) for row in before)
-    if not diverged and not stuck:
+    """Return a sentence when networks diverged, never got better than they started, or hardly."""
+    wrong, stuck = steps(state), _stuck(state)
+    if not wrong:
         return []
-    reason = "they diverged" if diverged else "they never got better than their starting weights"
+    lr = f"train.lr (now {state.settings.get('train.lr', 'unknown')})"
+    remedy = f"{'raise' if wrong == SMALL else 'lower'} {lr}"
+    if diverged := state.figures.get("diverged_members", 0):
+        reason = "they diverged"
+    elif stuck:
+        reason = "they never got better than their starting weights"
+    else:
+        first, last = (float(row["train_loss"]) for row in _ends(state))
+        return [
+            f"Training has hardly begun: its loss went from {first:.4g} to {last:.4g} and the last "
+            f"epoch is the best; {remedy} or train.epochs (now "
+            f"{state.settings.get('train.epochs', 'unknown')})."
+        ]
     return [
         f"Training failed for {diverged or stuck} of {counted(members(state), 'network')}: "
-        f"{reason}; lower train.lr (now {state.settings.get('train.lr', 'unknown')})."
+        f"{reason}; {remedy}."
     ]
+
+
+def steps(state: Tracked) -> str:
+    """Return SMALL or LARGE where networks did not learn for steps of that size, else nothing."""
+    if state.figures.get("diverged_members", 0):
+        return LARGE
+    still = _still(state.rows("plots/training.csv"))
+    if _stuck(state):
+        return SMALL if still else LARGE
+    return SMALL if still and 2 * int(_ends(state)[1]["best_members"]) > members(state) else ""
+
+
+def _stuck(state: Tracked) -> int:
+    """Return how many networks are best at epoch 0, before training."""
+    return sum(int(row["best_members"]) for row in state.rows("plots/training.csv")[:1])
+
+
+def _ends(state: Tracked) -> tuple[Mapping[str, str], Mapping[str, str]]:
+    """Return what was measured at the first and the last epoch."""
+    rows = state.rows("plots/training.csv")
+    return rows[0], rows[-1]
+
+
+def _still(rows: Sequence[Mapping[str, str]]) -> bool:
+    """Return whether no loss moved: that of epochs that ran, which rises if steps are large, too.
+
+    The one is measured from epoch 0 on, the other, with noise and weights, from epoch 1.
+    """
+    measured, running = (
+        [float(row[name] or "nan") for row in rows] for name in ("train_loss", "running_loss")
+    )
+    return len(rows) > 1 and all(
+        abs(loss - losses[0]) <= STILL * abs(losses[0])
+        for losses in (measured, running[1:])
+        for loss in losses
+    )
 
 
 def _below(state: Tracked, prefix: str) -> list[str]:

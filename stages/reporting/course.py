@@ -75,6 +75,15 @@ def curves(state: Tracked) -> list[str]:
     ]
 
 
+def fall(state: Tracked) -> str:
+    """Return how far the training loss went, over all epochs."""
+    rows = state.rows("plots/training.csv")
+    if not rows:
+        return "not measured"
+    first, last = (float(row["train_loss"] or "nan") for row in (rows[0], rows[-1]))
+    return f"training loss {first:.4g} at epoch 0, {last:.4g} at epoch {rows[-1]['epoch']}"
+
+
 def dead(state: Tracked) -> tuple[str, float]:
     """Return the layer with most dead units, in words, and their share, at the epoch kept."""
     rows, kept = state.rows("plots/health.csv"), state.figures["best_epoch"]

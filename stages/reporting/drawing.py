@@ -20,6 +20,8 @@ SLACK = 24  # pixels that an image may be too narrow
 AROUND = 90  # pixels of axis and legend, about
 ATTEMPTS = 6  # to find the width of a panel
 MOST = 3.0  # panels beside each other
+TAG = re.compile(r'<[^<>"]*(?:"[^"]*"[^<>"]*)*>')
+USED = re.compile(r'((?: id="|="url\(#))([^")]+)(\)?")')  # an id in a tag: its own, another's
 
 Tables = Mapping[str, Mapping[str, str]]
 
@@ -97,11 +99,16 @@ def render(page: Spec) -> str:
 
 def finish(svg: str, name: str, alt: str) -> str:
     """Return an image that a screen reader can tell, with ids that no other image has."""
-    ids = re.findall(r'\bid="([^"]+)"', svg)
-    for number, old in enumerate(dict.fromkeys(ids)):
-        new = f"{name} {number}".replace(" ", "-")
-        svg = svg.replace(f'id="{old}"', f'id="{new}"').replace(f"url(#{old})", f"url(#{new})")
-    return svg.replace("<svg ", f'<svg role="img" aria-label="{escape(alt)}" ', 1)
+    ids = (found for tag in TAG.findall(svg) for found in re.findall(r' id="([^"]+)"', tag))
+    new = {
+        old: f"{name} {number}".replace(" ", "-") for number, old in enumerate(dict.fromkeys(ids))
+    }
+
+    def renamed(tag: re.Match[str]) -> str:
+        return USED.sub(lambda use: f"{use[1]}{new.get(use[2], use[2])}{use[3]}", tag[0])
+
+    named = TAG.sub(renamed, svg)
+    return named.replace("<svg ", f'<svg role="img" aria-label="{escape(alt)}" ', 1)
 
 
 def _width(svg: str) -> float:

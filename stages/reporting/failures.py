@@ -16,31 +16,36 @@ MODELS = {"": "base model", "finetuned_": "fine-tuned model"}
 CLASS_HEADER = ("class", "test rows", "found (recall)", "right when said (precision)", "taken for")
 
 Pairs = Sequence[tuple[str, str]]  # actual, predicted
+Figures = tuple[int, float | None, float | None]  # of a class: test rows, recall, precision
 
 
 def section(state: Tracked, most: int = MOST) -> Section:
     """Return confusions in words, a table of classes per model, the wrong rows, `most` of them."""
     sentences, tables = [], []
     for prefix, name in MODELS.items():
+        if f"{prefix}test_rows" not in state.figures:
+            continue
+        sentences += state.missing(f"plots/{prefix}predicted.csv")
         pairs = _pairs(state, prefix)
         if not pairs:
             continue
         if f"{prefix}test_accuracy" in state.figures:
             sentences += [_confused(name, pairs), *_calibration(name, prefix, state.figures)]
-            tables.append(_classes(name, prefix, pairs))
+            measured = _measured(state, prefix)
+            tables += [_classes(name, measured, pairs)] if measured else []
         else:
             sentences.append(_residuals(name, prefix, state.figures))
     title = "Where does it fail?"
     if not sentences:
-        return Section("failures", title, ["No test rows: nothing is known of where it fails."])
+        none = ["No test rows: nothing is known of where it fails."]
+        return Section("failures", title, state.missing("evaluate.json") or none)
+    sentences += state.missing("plots/classes.csv", "errors.csv")
     return Section("failures", title, sentences, [*tables, *_wrong(state, most)], "test")
 
 
 def _pairs(state: Tracked, prefix: str) -> Pairs:
     rows = state.rows(f"plots/{prefix}predicted.csv")
-    if f"{prefix}test_rows" not in state.figures:
-        return []
-    return [(row.get("actual", ""), row.get("predicted", "")) for row in rows]
+    return [(row["actual"], row["predicted"]) for row in rows]
 
 
 def _confused(name: str, pairs: Pairs) -> str:
@@ -84,20 +89,32 @@ def _residuals(name: str, prefix: str, figures: Mapping[str, Any]) -> str:
     return f"Residuals of the {name}: {', '.join(said)}, in the unit of the target{share}."
 
 
-def _classes(name: str, prefix: str, pairs: Pairs) -> Table:
-    """Return a row per class, the worst found first."""
-    actual, answers = Counter(a for a, _ in pairs), Counter(p for _, p in pairs)
+def _measured(state: Tracked, prefix: str) -> dict[str, Figures]:
+    """Return the figures of each class that has test rows."""
+    model = prefix.removesuffix("_") or "base"
+    return {
+        row["class"]: (int(row["rows"]), _share(row["recall"]), _share(row["precision"]))
+        for row in state.rows("plots/classes.csv")
+        if row["model"] == model
+    }
+
+
+def _share(cell: str) -> float | None:
+    return float(cell) if cell else None
+
+
+def _classes(name: str, measured: Mapping[str, Figures], pairs: Pairs) -> Table:
+    """Return a row per class, the worst found first; one without test rows counts as found."""
     taken: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for (label, answer), count in Counter(pairs).items():
         taken[label][answer] = count
     rows: list[tuple[float, list[Cell]]] = []
-    for label in sorted(actual | answers, key=_natural):
-        right = taken[label].pop(label, 0)
-        recall = right / actual[label] if actual[label] else None
-        precision = right / answers[label] if answers[label] else None
-        ordered = [f"{other} ({count})" for other, count in _ordered(taken[label])]
+    for label in sorted(measured.keys() | {answer for _, answer in pairs}, key=_natural):
+        taken[label].pop(label, None)
+        count, recall, precision = measured.get(label, (0, None, 0.0))
+        ordered = [f"{other} ({often})" for other, often in _ordered(taken[label])]
         others = ", ".join([*ordered[:TAKEN], *(["…"] if len(ordered) > TAKEN else [])])
-        row: list[Cell] = [label, actual[label], recall, precision, others]
+        row: list[Cell] = [label, count, recall, precision, others]
         rows.append((1.0 if recall is None else recall, row))
     worst = [row for _, row in sorted(rows, key=lambda pair: pair[0])]
     return Table.first(MOST, f"Classes, {name}, the worst first", CLASS_HEADER, worst)

@@ -21,7 +21,7 @@ Draw = Callable[[Plot, Tables, int], str | None]
 
 @dataclass(frozen=True)
 class Figure:
-    """A plot with an image for each of WIDTHS; note: why there is none, or not of all revisions."""
+    """A plot with an image for each of WIDTHS; note: why there is none, or what it lacks."""
 
     plot: Plot
     images: Mapping[str, str]

@@ -21,7 +21,8 @@ def section(state: Tracked) -> Section:
     """Return the gain with its interval, and the score of each arm."""
     figures = state.figures
     if figures.get("transfer") not in WORDS:
-        return Section("transfer", TITLE, ["There is no second table: nothing was fine-tuned."])
+        none = ["There is no second table: nothing was fine-tuned."]
+        return Section("transfer", TITLE, state.missing("finetune.json") or none)
     columns = ("val_score", "lowest", "highest", "val_loss")
     arms: list[list[Cell]] = [
         [row["arm"], row["frozen_layers"], *(float(row[name] or "nan") for name in columns)]
@@ -32,8 +33,13 @@ def section(state: Tracked) -> Section:
     return Section(
         "transfer",
         TITLE,
-        [_gain(figures), *_speed(figures), *_together(figures)],
-        [table],
+        [
+            _gain(figures),
+            *_speed(figures),
+            *_together(figures),
+            *state.missing("plots/freezing.csv"),
+        ],
+        [table] if arms else [],
         "transfer",
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from typing import Any
 
 from stages.common.network import count_parameters
 from stages.reporting.section import Cell, Section, Table, counted
@@ -12,7 +13,7 @@ from stages.reporting.tracked import Tracked
 
 def section(state: Tracked) -> Section:
     """Return a row per layer, first to last, and how many there are of the network."""
-    figures, settings = state.figures, state.settings
+    figures, settings = state.figures, _settings(state)
     members = settings.get("train.members", 1)
     parameters = figures.get("parameters")
     title = "What is the model?"
@@ -28,8 +29,9 @@ def section(state: Tracked) -> Section:
             f"{figures['trainable_parameters']:,}."
         )
     shapes = widths(state)
-    if count_parameters(shapes) != parameters:  # the settings have changed since
-        return Section("model", title, [*sentences, "params.yaml has another network by now."])
+    if count_parameters(shapes) != parameters:  # of other settings than are recorded
+        unknown = "Its layers are not known: params.yaml has another network by now."
+        return Section("model", title, [*sentences, unknown])
     header = ("layer", "in", "out", "parameters", "then")
     return Section("model", title, sentences, [Table("Layers", header, _rows(state, shapes))])
 
@@ -38,13 +40,18 @@ def widths(state: Tracked) -> list[int]:
     """Return the widths from the encoded columns to the outputs, as the files have them."""
     target = state.schemas.get("source", {}).get("target", {})
     outputs = len(target.get("classes", [])) or state.figures.get("classes", 0) or 1
-    hidden = state.settings.get("model.hidden")
+    hidden = _settings(state).get("model.hidden")
     return [state.figures.get("features", 0), *(hidden or []), outputs]
 
 
+def _settings(state: Tracked) -> dict[str, Any]:
+    """Return the settings that dvc.lock says train ran with, those of params.yaml without it."""
+    return state.settings | state.used("train")
+
+
 def _rows(state: Tracked, shapes: Sequence[int]) -> list[list[Cell]]:
-    dropout = state.settings.get("model.dropout", 0)
-    between = f"{state.settings.get('model.activation')}, dropout {dropout}"
+    settings = _settings(state)
+    between = f"{settings.get('model.activation')}, dropout {settings.get('model.dropout', 0)}"
     last = len(shapes) - 2
     return [
         [

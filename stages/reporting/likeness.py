@@ -30,9 +30,7 @@ def different(then: Tracked, now: Tracked, of: str) -> list[str]:
 def same_rows(then: Tracked, now: Tracked, of: str) -> bool:
     """Return whether dvc.lock records the same test tensors, and the answers are of the same."""
     old, new = (_recorded(state, of) for state in (then, now))
-    before, after = (
-        [row.get("actual") for row in state.rows(PREDICTED[of])] for state in (then, now)
-    )
+    before, after = ([row["actual"] for row in state.rows(PREDICTED[of])] for state in (then, now))
     return bool(old and old == new and before and before == after)
 
 

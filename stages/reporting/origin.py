@@ -22,7 +22,9 @@ def section(state: Tracked) -> Section:
 def sentences(state: Tracked) -> list[str]:
     """Return the encoded width and how many findings the audit has."""
     figures = state.figures
-    width, dropped = figures.get("features", 0), figures.get("columns_dropped", 0)
+    if "features" not in figures:
+        return state.missing("preprocess.json")
+    width, dropped = figures["features"], figures.get("columns_dropped", 0)
     said = [f"The network sees {counted(width, 'encoded column')}."]
     if dropped:
         said.append(f"{counted(dropped, 'column')} carried nothing and went.")
@@ -31,7 +33,8 @@ def sentences(state: Tracked) -> list[str]:
     found = figures["audit_findings"] + figures.get("second_audit_findings", 0)
     if not found:
         return [*said, "The audit found nothing that makes the figures dishonest."]
-    return [*said, f"The audit has {counted(found, 'finding')}; the remedies are below."]
+    remedies = state.missing("audit.csv") or ["The remedies are below."]
+    return [*said, f"The audit has {counted(found, 'finding')}.", *remedies]
 
 
 def _parts(state: Tracked) -> Table:

@@ -20,6 +20,7 @@ from stages.reporting import (
 from stages.reporting.drawing import draw
 from stages.reporting.figures import Draw, drawn
 from stages.reporting.plots import listed
+from stages.reporting.remarks import remarked
 from stages.reporting.section import Section, shown
 from stages.reporting.tracked import Tracked
 
@@ -43,7 +44,7 @@ def write(now: Tracked, then: Tracked | None = None, by: Draw = draw) -> str:
     states = [then, now] if then else [now]
     plots = listed(Path())
     tables = [{state.label: state.tables(plot.files) for state in states} for plot in plots]
-    figures = drawn(plots, tables, by)
+    figures = [remarked(now, figure) for figure in drawn(plots, tables, by)]
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,

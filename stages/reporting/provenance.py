@@ -7,7 +7,7 @@ from typing import Any
 
 from stages.common.params import PARAMS
 from stages.reporting.section import Section, Table
-from stages.reporting.tracked import Tracked, flat
+from stages.reporting.tracked import Tracked
 from stages.verification.lock import LOCK
 
 SHOWN = 12  # characters of a commit
@@ -49,8 +49,8 @@ def settings(state: Tracked) -> Section:
 def _since(state: Tracked) -> list[Table]:
     """Return the settings that are other than those that dvc.lock says the figures come from."""
     used: dict[str, Any] = {}
-    for stage in state.lock.values():
-        used |= flat(stage.get("params", {}).get(str(PARAMS), {}))
+    for stage in state.lock:
+        used |= state.used(stage)
     rows = [
         [key, str(value), str(state.settings.get(key, NOTHING))]
         for key, value in sorted(used.items())

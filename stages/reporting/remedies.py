@@ -27,7 +27,8 @@ def section(state: Tracked) -> Section:
         _table(state, "Causes of overfitting and their remedies", _overfitting(state, failed)),
         _table(state, "What else can go wrong in training", _difficulties(state)),
     ]
-    told = [*sentences(state), *course.curves(state)]
+    missing = state.missing("plots/training.csv", "plots/health.csv")
+    told = [*sentences(state), *course.curves(state), *missing]
     return Section("learning", TITLE, told, tables, "training")
 
 
@@ -101,11 +102,18 @@ def _difficulties(state: Tracked) -> Causes:
     ratio, spread = figures.get("gradient_first_to_last"), figures.get("starting_spread")
     found: list[tuple[str, str, bool, str, Sequence[str]]] = [
         (
-            "steps too large",
+            f"steps {alarms.LARGE}",
             f"{counted(figures['diverged_members'], 'network')} diverged",
-            figures["diverged_members"] > 0,
+            alarms.steps(state) == alarms.LARGE,
             "a lower learning rate",
             ("train.lr",),
+        ),
+        (
+            f"steps {alarms.SMALL}",
+            course.fall(state),
+            alarms.steps(state) == alarms.SMALL,
+            "a higher learning rate; more epochs",
+            ("train.lr", "train.epochs"),
         ),
         (
             "outputs explode",

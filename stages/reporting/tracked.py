@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import csv
 import functools
-import io
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from stages.common import params
 from stages.common.errors import UserError
 from stages.common.graph import GRAPH, Declared
 from stages.common.settings import RAW
+from stages.reporting import columns
 from stages.verification import repository
 from stages.verification.lock import LOCK
 
@@ -69,13 +69,34 @@ class Tracked:
         stages = self._yaml(str(LOCK)).get("stages")
         return stages if isinstance(stages, dict) else {}
 
+    def used(self, stage: str) -> dict[str, Any]:
+        """Return the settings by dotted name that dvc.lock says a stage ran with."""
+        return flat(self.lock.get(stage, {}).get("params", {}).get(str(params.PARAMS), {}))
+
     def rows(self, name: str) -> list[dict[str, str]]:
-        """Return the rows of a CSV file in metrics/, none when it is not there."""
+        """Return the rows of a CSV file in metrics/, none when it is not there.
+
+        UserError when it is damaged, as `columns` tells.
+        """
         path = f"{METRICS}/{name}"
-        return list(csv.DictReader(io.StringIO(self.text(path)))) if path in self.content else []
+        return self._read(path, columns.NEEDED[name]) if path in self.content else []
+
+    def missing(self, *names: str) -> list[str]:
+        """Return a sentence for each file in metrics/ that is not there."""
+        return [
+            f"{f'{Path(name).stem} has not run: ' if name.endswith('.json') else ''}"
+            f"{METRICS}/{name} is not there; `dvc repro` writes it."
+            for name in names
+            if f"{METRICS}/{name}" not in self.content
+        ]
 
     def tables(self, names: Iterable[str]) -> dict[str, str]:
-        """Return the text of files by path, empty for those that are not there."""
+        """Return the text of CSV files by path, empty for those that are not there.
+
+        UserError when one is damaged; columns that it lacks are a matter of the plot.
+        """
+        for name in names:
+            self._read(name)
         return {name: self.text(name) for name in names}
 
     def text(self, name: str) -> str:
@@ -83,6 +104,12 @@ class Tracked:
         try:
             return self.content.get(name, b"").decode()
         except UnicodeDecodeError as error:
+            raise self._damaged(name, error) from error
+
+    def _read(self, name: str, needed: Sequence[str] = ()) -> list[dict[str, str]]:
+        try:
+            return columns.read(self.text(name), needed)
+        except (ValueError, csv.Error) as error:
             raise self._damaged(name, error) from error
 
     def _mapping(self, name: str) -> dict[str, Any]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from stages.common.intervals import wilson
-from stages.reporting import proposal
+from stages.common.training import Record
+from stages.common.trials import Trial, ranked
+from stages.reporting import columns, proposal
 from stages.reporting.section import Cell, Section, Table, counted
 from stages.reporting.tracked import Tracked
 
@@ -24,9 +27,10 @@ def section(state: Tracked) -> Section:
     importance, effects = state.rows("plots/importance.csv"), state.rows("plots/effects.csv")
     finalists, trials = state.rows("finalists.csv"), state.rows("trials.csv")
     sentences = [
-        *_mattered(importance, effects),
+        *(state.missing("plots/importance.csv") or _mattered(importance, effects)),
         *proposal.sentences(state),
         *_figures(state.figures, finalists),
+        *state.missing("plots/effects.csv", "finalists.csv", "trials.csv"),
     ]
     tables = [
         _table(
@@ -36,7 +40,7 @@ def section(state: Tracked) -> Section:
         ),
         _table("Each value: mean and best validation score", effects),
         _table("Finalists: the best settings from new starts", finalists),
-        _table("Best trials", sorted(trials, key=_rank)),
+        _table("Best trials", [trials[at] for at in ranked([*map(_trial, trials)])]),
     ]
     return Section("search", TITLE, sentences, [table for table in tables if table.rows], "search")
 
@@ -60,7 +64,7 @@ def _direction(name: str, effects: Rows) -> str:
     scores = [float(row["mean_val_score"]) for row in rows]
     if len(set(scores)) < 2:
         return ""
-    numbers = all(row["value"][0].isdecimal() for row in rows)
+    numbers = all(row["value"][:1].isdecimal() for row in rows)
     if numbers and scores in (sorted(scores), sorted(scores, reverse=True)):
         return f": {'higher' if scores[-1] > scores[0] else 'lower'} is better here"
     return f": {rows[scores.index(max(scores))]['value']} is best here"
@@ -100,10 +104,11 @@ def _limits(figures: Mapping[str, Any], score: str, value: float) -> str:
     return f"; with {counted(rows, 'row')} that means {low:.3f} to {high:.3f} on others (95 %)"
 
 
-def _rank(row: Mapping[str, str]) -> tuple[bool, int, float, float]:
-    """Return what puts the best trial first: done ones, last rung, score, loss."""
+def _trial(row: Mapping[str, str]) -> Trial:
+    """Return what the order of trials looks at."""
     score, loss = (float(row[name] or "nan") for name in ("val_score", "val_loss"))
-    return score != score, -int(row["rung"]), -score, loss
+    best = Record(int(row["best_epoch"]), 0, math.nan, math.nan, math.nan, loss, score)
+    return Trial({}, 0, best, row["status"])
 
 
 def _table(caption: str, rows: Rows) -> Table:
@@ -115,6 +120,4 @@ def _table(caption: str, rows: Rows) -> Table:
 
 def _cell(name: str, text: str) -> Cell:
     """Return a measured fraction as a number, a setting as it is written."""
-    measured = name == "importance" or "score" in name or "loss" in name
-    named = name in ("lowest", "highest")
-    return float(text) if (measured or named) and text else text
+    return float(text) if columns.measured(name) and text else text

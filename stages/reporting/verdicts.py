@@ -27,7 +27,8 @@ def of_model(state: Tracked, prefix: str) -> list[str]:
     figures = state.figures
     rows = figures.get(f"{prefix}test_rows")
     if not rows:
-        return [] if prefix else ["No test rows: how good the model is cannot be told."]
+        none = ["No test rows: how good the model is cannot be told."]
+        return [] if prefix else state.missing("evaluate.json") or none
     unit = "accuracy" if f"{prefix}test_accuracy" in figures else "rmse"
     found = spread.interval(figures, f"{prefix}test_{unit}")
     interval = f" (95 % interval {found.shown()})" if found else ""
