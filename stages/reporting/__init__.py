@@ -1,8 +1,10 @@
 """What `stages.report` is made of: tracked files become sections, sections a page or a card.
 
 tracked      the tracked files of this folder, or of a revision in Git
+columns      the rows of a CSV file in metrics/, and what shows that it is damaged
 section      sentences, tables and plots under one heading
 spread       differences with their intervals: larger than chance or not
+models       the two models and their tables, by their names
 alarms       what is said before any figure: training that failed, rows that leak
 verdicts     a model against its baselines, in words
 headline     is it good: the figures beside their baselines
@@ -22,6 +24,7 @@ plots        the plots of dvc.yaml, each with its question and its words
 layout       a filled template laid out for a page
 drawing      a plot drawn as SVG, with the templates that DVC fills
 figures      every plot drawn for a wide and a narrow page
+remarks      how many of the classes a plot shows
 page         sections and plots as one HTML file
 card         sections as the model card, in Markdown
 """

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from stages.reporting.failures import MODELS
+from stages.reporting.models import MODELS
 from stages.reporting.section import counted
 from stages.reporting.tracked import Tracked
 
@@ -14,7 +14,6 @@ TRIVIAL = {  # unit of the test figure: the answer that needs no model
     "accuracy": ("majority", "always answering the most frequent class"),
     "rmse": ("mean", "always answering the mean of the training rows"),
 }
-TABLES = {"": "source", "finetuned_": "target"}  # prefix of a model's figures: its table
 REPEATS = ("duplicates", "near-duplicates")
 GIVEN = ("target copy", "monotone copy", "leaking column", "group overlap")
 REPEATED = re.compile(r"([1-9]\d* of \d+ test rows) are (equal|near) to a training row")
@@ -97,7 +96,7 @@ def _still(rows: Sequence[Mapping[str, str]]) -> bool:
 
 def _below(state: Tracked, prefix: str) -> list[str]:
     """Return a sentence when a model's test figure is not above that of a trivial answer."""
-    figures, name = state.figures, f"The {MODELS[prefix]}"
+    figures, name = state.figures, f"The {MODELS[prefix].name}"
     for unit, (key, answer) in TRIVIAL.items():
         own, trivial = (figures.get(f"{prefix}test_{each}") for each in (unit, f"{key}_{unit}"))
         if own is None or trivial is None:
@@ -123,14 +122,14 @@ def leaks(state: Tracked, prefix: str) -> list[str]:
     """Return a sentence on what makes a model's test figure too good, from the audit."""
     if not state.figures.get(f"{prefix}test_rows"):
         return []
-    found = [row for row in state.rows("audit.csv") if row["table"] == TABLES[prefix]]
+    found = [row for row in state.rows("audit.csv") if row["table"] == MODELS[prefix].table]
     reasons = [reason for row in found if (reason := _reason(row))]
     if not reasons:
         return []
     more = f"; and {len(reasons) - MOST} more" if len(reasons) > MOST else ""
     return [
-        f"The figure of the {MODELS[prefix]} may be too good: {'; '.join(reasons[:MOST])}{more} "
-        f"({AUDIT})."
+        f"The figure of the {MODELS[prefix].name} may be too good: "
+        f"{'; '.join(reasons[:MOST])}{more} ({AUDIT})."
     ]
 
 

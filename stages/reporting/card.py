@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from stages.reporting import alarms, failures, headline, layers, origin, remedies
+from stages.reporting.models import MODELS
 from stages.reporting.section import Section, Table, counted, shown
 from stages.reporting.spread import interval
 from stages.reporting.tracked import Tracked
@@ -69,7 +70,7 @@ def _limits(state: Tracked) -> Iterator[str]:
                 f"{counted(figures['test_rows'], 'test row')}: the {figure} on other rows may lie "
                 f"anywhere from {found.shown()}, if they are like these."
             )
-    yield from (said for prefix in failures.MODELS for said in alarms.leaks(state, prefix))
+    yield from (said for prefix in MODELS for said in alarms.leaks(state, prefix))
     target = state.schemas.get("source", {}).get("target", {})
     counts = zip(target.get("classes", []), target.get("counts", []), strict=False)
     if rare := [f"{name} ({count})" for name, count in counts if count < FEW]:

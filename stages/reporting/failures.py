@@ -6,13 +6,13 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from stages.reporting.models import MODELS
 from stages.reporting.section import Cell, Section, Table, counted
 from stages.reporting.tracked import Tracked
 
 MOST = 50  # rows of a table
 WORST = 20  # rows of a regression
 TAKEN = 3  # classes that a class is taken for
-MODELS = {"": "base model", "finetuned_": "fine-tuned model"}
 CLASS_HEADER = ("class", "test rows", "found (recall)", "right when said (precision)", "taken for")
 
 Pairs = Sequence[tuple[str, str]]  # actual, predicted
@@ -22,7 +22,7 @@ Figures = tuple[int, float | None, float | None]  # of a class: test rows, recal
 def section(state: Tracked, most: int = MOST) -> Section:
     """Return confusions in words, a table of classes per model, the wrong rows, `most` of them."""
     sentences, tables = [], []
-    for prefix, name in MODELS.items():
+    for prefix, model in MODELS.items():
         if f"{prefix}test_rows" not in state.figures:
             continue
         sentences += state.missing(f"plots/{prefix}predicted.csv")
@@ -30,11 +30,12 @@ def section(state: Tracked, most: int = MOST) -> Section:
         if not pairs:
             continue
         if f"{prefix}test_accuracy" in state.figures:
-            sentences += [_confused(name, pairs), *_calibration(name, prefix, state.figures)]
-            measured = _measured(state, prefix)
-            tables += [_classes(name, measured, pairs)] if measured else []
+            sentences += [_confused(model.name, pairs)]
+            sentences += _calibration(model.name, prefix, state.figures)
+            measured = _measured(state, model.column)
+            tables += [_classes(model.name, measured, pairs)] if measured else []
         else:
-            sentences.append(_residuals(name, prefix, state.figures))
+            sentences.append(_residuals(model.name, prefix, state.figures))
     title = "Where does it fail?"
     if not sentences:
         none = ["No test rows: nothing is known of where it fails."]
@@ -89,9 +90,8 @@ def _residuals(name: str, prefix: str, figures: Mapping[str, Any]) -> str:
     return f"Residuals of the {name}: {', '.join(said)}, in the unit of the target{share}."
 
 
-def _measured(state: Tracked, prefix: str) -> dict[str, Figures]:
+def _measured(state: Tracked, model: str) -> dict[str, Figures]:
     """Return the figures of each class that has test rows."""
-    model = prefix.removesuffix("_") or "base"
     return {
         row["class"]: (int(row["rows"]), _share(row["recall"]), _share(row["precision"]))
         for row in state.rows("plots/classes.csv")
@@ -131,14 +131,14 @@ def _wrong(state: Tracked, most: int) -> list[Table]:
     Of a regression every row has a residual: the table ends after the worst.
     """
     tables = []
-    for model, name in (("base", MODELS[""]), ("finetuned", MODELS["finetuned_"])):
-        rows = [row for row in state.rows("errors.csv") if row["model"] == model]
+    for model in MODELS.values():
+        rows = [row for row in state.rows("errors.csv") if row["model"] == model.column]
         if not rows:
             continue
         columns = [column for column in rows[0] if column != "model"]
         header = [column.replace("_", " ") for column in columns]
         cells = [[_number(column, row[column]) for column in columns] for row in rows]
-        caption = f"test rows of the {name}, {{}} first (row: counted from 0 as iloc does)"
+        caption = f"test rows of the {model.name}, {{}} first (row: counted from 0 as iloc does)"
         if "residual" in columns:
             worst = cells[: min(most, WORST)]
             tables.append(Table(f"Worst {caption.format('the largest residuals')}", header, worst))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from stages.reporting import alarms, spread, verdicts
-from stages.reporting.failures import MODELS
+from stages.reporting.models import MODELS
 from stages.reporting.section import Cell, Section, Table, counted
 from stages.reporting.tracked import Tracked
 
@@ -58,9 +58,9 @@ def lines(state: Tracked) -> Iterator[str]:
             interval = "" if None in ends else f"   95 % interval {ends[0]:.3f} to {ends[1]:.3f}"
             yield f"{label:54}{figures[key]:7.3f}{interval}"
     yield from alarms.failed(state)
-    for prefix, table in (("", "the table"), ("second_", "the second table")):
-        if count := figures.get(f"{prefix}audit_findings"):
-            yield f"audit of {table}: {counted(count, 'finding')}, in {alarms.AUDIT}"
+    for model in MODELS.values():
+        if count := figures.get(f"{model.counts}audit_findings"):
+            yield f"audit of the {model.rows}: {counted(count, 'finding')}, in {alarms.AUDIT}"
 
 
 def section(state: Tracked) -> Section:

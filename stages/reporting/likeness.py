@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from stages.reporting.models import MODELS
 from stages.reporting.tracked import Tracked
 
-TABLES = {"source": "tables", "target": "second tables"}
+TABLES = {model.table: model.rows for model in MODELS.values()}
 SECOND = ("finetune", "control", "transfer")  # figures of the second table begin with one of them
 CHOICES = {  # settings that choose a table and what to learn of it
     "source": ("preprocess.csv", "preprocess.target", "preprocess.task"),
     "target": ("finetune.csv",),
 }
-PREDICTED = {"source": "plots/predicted.csv", "target": "plots/finetuned_predicted.csv"}
+PREDICTED = {model.table: f"plots/{prefix}predicted.csv" for prefix, model in MODELS.items()}
 
 
 def table(key: str) -> str:
@@ -37,8 +38,8 @@ def same_rows(then: Tracked, now: Tracked, of: str) -> bool:
 def sentence(then: Tracked, now: Tracked, of: str) -> str:
     """Return how the figures of a table can be compared."""
     if keys := different(then, now, of):
-        return f"Different {TABLES[of]} ({', '.join(keys)}): their figures cannot be compared."
-    rows = f"Test rows of the {TABLES[of].removesuffix('s')}"
+        return f"Different {TABLES[of]}s ({', '.join(keys)}): their figures cannot be compared."
+    rows = f"Test rows of the {TABLES[of]}"
     if same_rows(then, now, of):
         return f"{rows}: the same, compared one by one."
     return (

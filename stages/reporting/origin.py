@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
+from stages.reporting.models import MODELS
 from stages.reporting.section import Cell, Section, Table, counted
 from stages.reporting.tracked import Tracked
 
 MOST = 50  # rows of a table
 PARTS = ("train", "val", "test")
-SOURCES = {  # table in the schema and the audit: prefix of its figures, setting of its file
-    "source": ("", "preprocess.csv"),
-    "target": ("second_", "finetune.csv"),
-}
 
 
 def section(state: Tracked) -> Section:
@@ -39,11 +36,11 @@ def sentences(state: Tracked) -> list[str]:
 
 def _parts(state: Tracked) -> Table:
     rows: list[list[Cell]] = []
-    for prefix, setting in SOURCES.values():
-        sizes = [state.figures.get(f"{prefix}rows_{part}") for part in PARTS]
+    for model in MODELS.values():
+        sizes = [state.figures.get(f"{model.counts}rows_{part}") for part in PARTS]
         if None not in sizes:
-            classes = state.figures.get(f"{prefix}classes") or "a number"
-            rows.append([str(state.settings.get(setting, "")), *sizes, classes])
+            classes = state.figures.get(f"{model.counts}classes") or "a number"
+            rows.append([str(state.settings.get(model.setting, "")), *sizes, classes])
     header = ("table", "rows that train", "rows of validation", "rows of the test", "classes")
     return Table("Rows per part", header, rows)
 

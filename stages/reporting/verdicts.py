@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from stages.reporting import alarms, spread
-from stages.reporting.failures import MODELS
+from stages.reporting.models import MODELS
 from stages.reporting.section import counted
 from stages.reporting.spread import Difference
 from stages.reporting.tracked import Tracked
@@ -34,8 +34,8 @@ def of_model(state: Tracked, prefix: str) -> list[str]:
     interval = f" (95 % interval {found.shown()})" if found else ""
     measure = "an accuracy" if unit == "accuracy" else "an RMSE"
     first = (
-        f"The {MODELS[prefix]} has {measure} of {figures[f'{prefix}test_{unit}']:.3f}{interval} "
-        f"on {counted(rows, 'test row')}."
+        f"The {MODELS[prefix].name} has {measure} of {figures[f'{prefix}test_{unit}']:.3f}"
+        f"{interval} on {counted(rows, 'test row')}."
     )
     against = [
         _against(figures, f"{prefix}test", short, unit, name)
