@@ -26,14 +26,14 @@ START = (
 )
 MODES = ("fast", "portable")
 PEERS: dict[
-    str, tuple[str, tuple[int | str, int | str]]
-] = {  # name of a program: its row, and how many times faster ours must be, by mode
-    "sequential": ("PyTorch loop, one trial after another", ("", "")),
+    str, tuple[str, tuple[int, int]]
+] = {  # name of a program: its row, and how many times faster ours shall be, by mode; 0: no goal
+    "sequential": ("PyTorch loop, one trial after another", (0, 0)),
     "loop": ("PyTorch loop", (25, 14)),
     "optuna": ("Optuna, that loop", (35, 20)),
     "sklearn": ("scikit-learn, without dropout", (10, 6)),
-    "skorch": ("skorch", ("", "")),
-    "tune": ("Ray Tune, that loop", ("", "")),
+    "skorch": ("skorch", (0, 0)),
+    "tune": ("Ray Tune, that loop", (0, 0)),
 }
 WIDTH = max(len(row) for row, _ in PEERS.values())
 HALVED, SHARE, TIMES, WITHIN = 256, 3, 60, 0.005
@@ -95,14 +95,18 @@ def peers() -> float:
             for name, figures in found.items():
                 rates[name] = max(rates.get(name, 0.0), figures["rate"])
                 best[name] = figures["best"]
-    print(f"{'':{WIDTH}}  trial-epochs/s  best val  ours, fast  goal  ours, portable  goal")
+    print(f"{'':{WIDTH}}  trial-epochs/s  best val  ours, fast  goal        ours, portable  goal")
     for mode in MODES:
         print(f"{'ours, ' + mode:{WIDTH}}  {rates[mode]:14.0f}  {best[mode]:8.3f}")
-    for name, (row, (fast, portable)) in PEERS.items():
-        times = [f"{rates[mode] / rates[name]:.1f} x" for mode in MODES]
+    for name, (row, goals) in PEERS.items():
+        times = [rates[mode] / rates[name] for mode in MODES]
+        told = [
+            f"{goal} {reached(each >= goal)}" if goal else ""
+            for each, goal in zip(times, goals, strict=True)
+        ]
         print(
-            f"{row:{WIDTH}}  {rates[name]:14.0f}  {best[name]:8.3f}  {times[0]:>10}  {fast:>4}  "
-            f"{times[1]:>14}  {portable:>4}"
+            f"{row:{WIDTH}}  {rates[name]:14.0f}  {best[name]:8.3f}  {times[0]:8.1f} x  "
+            f"{told[0]:10}  {times[1]:12.1f} x  {told[1]}".rstrip()
         )
     return rates["sequential"]
 
