@@ -24,7 +24,7 @@ def test_the_degree_of_overfitting_follows_its_rule(train: float, gap: float, sa
     state = reported.state(train_loss=train, val_loss=train + gap, overfit_gap=gap)
     first, rule = course.overfits(state.figures, failed=False)
     assert first.startswith(said)
-    assert "up to 0.25 training losses is no overfitting, up to 1 mild" in rule
+    assert "up to 0.25 times the training loss is no overfitting, up to 1 mild" in rule
     warned = ensemble.warnings(dict(state.figures), Fitted(None, [], []))  # type: ignore[arg-type]
     assert any(line.startswith("overfitting") for line in warned) == ("strongly" in first)
 

@@ -72,7 +72,7 @@ def told(html: str) -> str:
 
 def test_a_reader_of_the_page_alone_can_answer_the_five_questions(html):
     said = told(html)
-    assert "It does not overfit: at the epoch that is kept" in said
+    assert "It does not overfit: with each network at its own best epoch" in said
     assert "most confused: 8 taken for 2 (1 row)" in said
     assert re.search(r"the linear model \(0\.\d{3}\)[^.]* (by more than chance|within noise)", said)
     assert "Yes: fine-tuning is better than training from scratch, by more than chance" in said
@@ -82,7 +82,7 @@ def test_a_reader_of_the_page_alone_can_answer_the_five_questions(html):
 def test_overfitting_is_told_with_the_remedy_that_fits(folder):
     reported.figures(folder, "train", val_loss=0.9, train_loss=0.1, overfit_gap=0.8)
     html = page.write(tracked.here())
-    assert "It overfits strongly: at the epoch" in told(html)
+    assert "It overfits strongly: with each network at its own best epoch" in told(html)
     assert "17.5 parameters per row: smaller model.hidden" in told(html)
     applies = re.findall(r'row">(too|large)[^<]*</th><td>(yes|no)', html)
     assert applies == [("too", "yes"), ("too", "yes"), ("large", "no")]

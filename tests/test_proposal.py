@@ -27,7 +27,7 @@ def test_settings_that_differ_are_named_compared_and_can_be_adopted():
         search_best_val_accuracy_sd=0.01, val_accuracy=0.8, val_accuracy_deviation=0.01,
     )  # fmt: skip
     differs, better, edge = proposal.sentences(state)
-    assert "model.hidden [64] (now [128, 64]), train.lr 0.0999 (now 0.0825). `python" in differs
+    assert "model.hidden [64] (now [128, 64]), train.lr 0.0999 (now 0.0825). This" in differs
     assert "noise" not in differs
     assert proposal.ADOPT in differs
     assert "scores 0.900 on validation rows, one of the base model 0.800" in better

@@ -29,7 +29,7 @@ def gain(name: str, value: float, low: float, high: float) -> dict[str, Any]:
 def test_a_gain_measured_row_by_row_decides():
     small = reported.state(**gain("test_linear_gain", -0.01, -0.05, 0.02))
     assert (
-        "it is worse, but within noise: gain -0.010, 95 % interval -0.050 to +0.020, row by row."
+        "is shown, it is within noise: gain -0.010, 95 % interval -0.050 to +0.020, row by row."
         in " ".join(verdicts.of_model(small, ""))
     )
     sure = reported.state(**gain("finetuned_test_base_gain", 0.3, 0.2, 0.4))

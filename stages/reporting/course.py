@@ -32,15 +32,17 @@ def learnt(figures: Mapping[str, Any]) -> list[str]:
 def overfits(figures: Mapping[str, Any], failed: bool) -> list[str]:
     """Return the verdict with its figures, and its rule; failed: training gave no useful model."""
     found = gap(figures)
+    least = figures["train_loss"] < ensemble.LEAST_LOSS
     losses = (
-        f"at the epoch that is kept ({figures['best_epoch']:.0f} on average) the validation loss "
-        f"is {figures['val_loss']:.4f}, the training loss {figures['train_loss']:.4f}; the gap is "
-        f"{found:.2f} training losses"
+        f"with each network at its own best epoch ({figures['best_epoch']:.0f} on average) the "
+        f"validation loss is {figures['val_loss']:.4f}, the training loss "
+        f"{figures['train_loss']:.4f}; the gap is {found:.2f} times "
+        f"{f'{ensemble.LEAST_LOSS:g}' if least else 'the training loss'}"
     )
     rule = (
-        f"The rule: a gap of up to {MILD:g} training losses is no overfitting, up to "
-        f"{ensemble.OVERFIT:g} mild, above strong; a training loss below {ensemble.LEAST_LOSS:g} "
-        "counts as that."
+        f"The rule: a gap of up to {MILD:g} times the training loss is no overfitting, up to "
+        f"{ensemble.OVERFIT:g} mild, above strong; in place of a lower "
+        f"training loss {ensemble.LEAST_LOSS:g} is taken, as near 0 any gap is many times it."
     )
     if found > MILD:
         degree = "strongly" if found > ensemble.OVERFIT else "mildly"
@@ -55,9 +57,9 @@ def later(state: Tracked) -> str:
     """Return what came after the epochs that are kept."""
     late = state.figures.get("overfit_members", 0)
     if not late:
-        return "In no network did the validation loss rise by a tenth after the epoch that is kept."
+        return "In no network did the validation loss rise by a tenth after its best epoch."
     return (
-        f"Later, after the epoch that is kept, the validation loss of {late} of "
+        f"Later, after their best epochs, the validation loss of {late} of "
         f"{counted(alarms.members(state), 'network')} rose again by more than a tenth, in half "
         f"of them by epoch {state.figures['overfit_epoch']}; the weights that are kept are from "
         "before."
@@ -70,8 +72,9 @@ def curves(state: Tracked) -> list[str]:
     if not rows or int(rows[-1]["members"]) == networks:
         return []
     return [
-        "The plots go on after the epoch that is kept; a curve is the mean over the networks that "
-        f"were still training: at epoch {rows[-1]['epoch']}, {rows[-1]['members']} of {networks}."
+        "The plots go on after the epochs that are kept; a curve is the mean over the networks "
+        "that were still training: at epoch "
+        f"{rows[-1]['epoch']}, {rows[-1]['members']} of {networks}."
     ]
 
 

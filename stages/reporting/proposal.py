@@ -27,7 +27,7 @@ def sentences(state: Tracked) -> Iterator[str]:
         said = [f"{name} {point[name]} (now {state.settings.get(name)})" for name in other]
         yield (
             f"Proposed is trial {chosen}, which differs from {params.PARAMS}: {', '.join(said)}. "
-            f"`{ADOPT}` writes it there, `dvc repro` trains it."
+            f"This writes it there: {ADOPT}; then dvc repro trains it."
         )
         yield from _better(state)
     if edges := _edges(state, point):

@@ -60,7 +60,7 @@ def _against(figures: Mapping[str, Any], test: str, short: str, unit: str, name:
     gain = f"gain {found.value:+.3f}, {found.basis}"
     if found.clear:
         return f"It is {word} than {said}, by more than chance: {gain}."
-    return f"Against {said} it is {word}, but within noise: {gain}."
+    return f"No difference to {said} is shown, it is within noise: {gain}."
 
 
 def _gain(figures: Mapping[str, Any], test: str, short: str, unit: str) -> Difference:
