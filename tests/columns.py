@@ -35,14 +35,14 @@ def partition(dataset: Dataset, name: str) -> Partition:
 
 
 def numbers_schema(classes: int = 3, features: int = 6) -> Schema:
-    """Return the schema of features that are taken as they are, and of classes c0, c1, ..."""
+    """Return the schema of features taken as they are; no classes is a regression."""
     plain: Any = {"kind": "numeric", "shift": 0, "scale": 1, "low": None, "high": None, "fill": 0}
     columns: list[Any] = [
         Numeric(name=f"x{at}", position=at, indicator=False, **plain) for at in range(features)
     ]
     names = [f"c{at}" for at in range(classes)]
     return Schema(
-        task="classification",
+        task="classification" if classes else "regression",
         missing="fill",
         scale="none",
         features=columns,

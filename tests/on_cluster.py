@@ -19,9 +19,9 @@ from ray.cluster_utils import Cluster
 
 from stages.common import params, race, space
 from stages.common.partition import Partition
-from stages.common.schema import Category, Numeric, Schema, Target
 from stages.common.settings import Search
 from stages.common.trials import Common
+from tests.columns import numbers_schema
 from tests.imports import ROOT
 
 ROWS, FEATURES, CLASSES = 300, 6, 3
@@ -36,38 +36,18 @@ def blobs(seed: int) -> Partition:
     return Partition(features, target, torch.arange(ROWS))
 
 
-def schema() -> Schema:
-    """Return the schema of `blobs`."""
-    columns: list[Numeric | Category] = [
-        Numeric(
-            kind="numeric",
-            name=f"x{at}",
-            position=at,
-            shift=0,
-            scale=1,
-            low=None,
-            high=None,
-            fill=0,
-            indicator=False,
-        )
-        for at in range(FEATURES)
-    ]
-    target = Target(name="y", position=FEATURES, classes=["a", "b", "c"], counts=[100] * CLASSES)
-    return Schema(
-        task="classification",
-        missing="fill",
-        scale="none",
-        features=columns,
-        dropped=[],
-        target=target,
-    )
-
-
 def result(search: Search) -> str:
     """Return the md5 of all that a search finds."""
     settings = params.load(ROOT / "params.yaml")
     points = space.draw(search, settings.model)
-    common = Common(schema(), blobs(0), blobs(1), settings.model, settings.train, search)
+    common = Common(
+        numbers_schema(CLASSES, FEATURES),
+        blobs(0),
+        blobs(1),
+        settings.model,
+        settings.train,
+        search,
+    )
     found = race.run(common, points)
     told = [
         (trial.best, trial.status, trial.rung, trial.scores.tolist())

@@ -140,3 +140,12 @@ def diverged(folder: Path) -> None:
     """Make the figures those of a training that diverged."""
     losses = dict.fromkeys(("train_loss", "val_loss", "overfit_gap", "weight_norm"))
     figures(folder, "train", diverged_members=8, starting_spread=None, **losses)
+
+
+def entered(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Make a project whose plots are not drawn and go there; Git looks no further up."""
+    sketched(monkeypatch)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(folder))
+    path = make(folder / "project")
+    monkeypatch.chdir(path)
+    return path

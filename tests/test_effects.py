@@ -31,34 +31,12 @@ from stages.common.network import Stack, check_budget, count_parameters
 from stages.common.partition import Partition
 from stages.common.settings import Evaluate, Finetune, Model, Search, Section, Train
 from stages.common.trials import Common, Trial
+from tests import plain
 from tests.columns import numbers_schema
 from tests.imports import ROOT
 
-MODEL = {
-    "hidden": [8],
-    "activation": "relu",
-    "negative_slope": 0.01,
-    "dropout": 0.0,
-    "init": "default",
-    "init_low": -0.1,
-    "init_high": 0.1,
-    "max_parameters": 0,
-}
-TRAIN = {
-    "members": 1,
-    "optimizer": "sgd",
-    "lr": 0.01,
-    "momentum": 0.0,
-    "weight_decay": 0.0,
-    "decay_bias": False,
-    "batch_size": 64,
-    "epochs": 1,
-    "patience": 1000,
-    "noise": 0.0,
-    "mixup": 0.0,
-    "class_balance": 0.0,
-    "seed": 0,
-}
+MODEL = plain.MODEL
+TRAIN = plain.TRAIN | {"lr": 0.01, "momentum": 0.0, "batch_size": 64, "patience": 1000}
 FINETUNE = {"freeze": 0, "lr": 0.01, "epochs": 2, "members": 2, "seed": 0}
 ROWS = 64
 
@@ -98,12 +76,12 @@ def start(**changes) -> Stack:
     """Return the starting weights of `train`."""
     chosen = MODEL | changes
     return initialize.stack(
-        [6, *chosen["hidden"], 3],  # type: ignore[misc]
+        [6, *chosen["hidden"], 3],
         str(chosen["activation"]),
         [(0, 0)],
         [str(chosen["init"])],
-        [(chosen["init_low"], chosen["init_high"])],  # type: ignore[list-item]
-        [chosen["negative_slope"]],  # type: ignore[list-item]
+        [(chosen["init_low"], chosen["init_high"])],
+        [chosen["negative_slope"]],
     )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import statistics
 from dataclasses import replace
-from typing import Any
 
 import pytest
 import torch
@@ -13,50 +12,11 @@ from torch.nn import functional as F
 
 from stages.common import ensemble, health, training
 from stages.common.gate import Overfit
-from stages.common.schema import Numeric, Schema, Target
+from tests import plain
+from tests.columns import numbers_schema
 
-MODEL = {
-    "hidden": [8, 4],
-    "activation": "relu",
-    "negative_slope": 0.01,
-    "dropout": 0.0,
-    "init": "default",
-    "init_low": -0.1,
-    "init_high": 0.1,
-    "max_parameters": 0,
-}
-TRAIN = {
-    "members": 3,
-    "optimizer": "sgd",
-    "lr": 0.1,
-    "momentum": 0.9,
-    "weight_decay": 0.0,
-    "decay_bias": False,
-    "batch_size": 16,
-    "epochs": 6,
-    "patience": 6,
-    "noise": 0.0,
-    "mixup": 0.0,
-    "class_balance": 0.0,
-    "seed": 0,
-}
-
-
-def schema_of(classes, features=6) -> Schema:
-    """Return the schema of plain numbers; no classes is a regression."""
-    plain: Any = {"kind": "numeric", "shift": 0, "scale": 1, "low": None, "high": None, "fill": 0}
-    columns: list[Any] = [
-        Numeric(name=f"x{at}", position=at, indicator=False, **plain) for at in range(features)
-    ]
-    names = [f"c{at}" for at in range(classes)]
-    return Schema(
-        task="classification" if classes else "regression",
-        missing="fill",
-        scale="none",
-        features=columns,
-        dropped=[],
-        target=Target(name="y", position=features, classes=names, counts=[1] * classes),
-    )
+MODEL = plain.MODEL | {"hidden": [8, 4]}
+TRAIN = plain.TRAIN | {"members": 3, "lr": 0.1, "epochs": 6, "patience": 6}
 
 
 @pytest.fixture
@@ -70,7 +30,7 @@ def run(settings, blobs):
         rows = rows or blobs(60, spread=2.0)
         val = val or blobs(40, seed=1, spread=2.0)
         return ensemble.train(
-            schema_of(3),
+            numbers_schema(3),
             rows,
             val,
             settings.model.model_copy(update=model),
@@ -227,7 +187,7 @@ def test_a_regression_is_scored_by_r2(settings, blobs):
     val = replace(val, target=val.features[:, 0].clone())
     model = settings.model.model_copy(update=MODEL | {"hidden": []})
     chosen = settings.train.model_copy(update=TRAIN | {"lr": 0.01, "epochs": 30})
-    found = ensemble.figures(ensemble.train(schema_of(0), rows, val, model, chosen), rows, val)
+    found = ensemble.figures(ensemble.train(numbers_schema(0), rows, val, model, chosen), rows, val)
     assert found["val_r2"] > 0.99
     assert found["saturated_share"] == found["dead_share"] == 0
     assert "val_accuracy" not in found

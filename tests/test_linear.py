@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from stages.common import ensemble, files, linear
-from tests.test_ensemble import MODEL, TRAIN, same, schema_of, weights
+from tests.columns import numbers_schema
+from tests.test_ensemble import MODEL, TRAIN, same, weights
 
 
 @pytest.fixture
@@ -20,7 +21,7 @@ def run(settings, blobs):
 
     def build(rows=None, val=None, saves=None, **changes) -> Any:
         return linear.train(
-            schema_of(3),
+            numbers_schema(3),
             rows or blobs(60, spread=2.0),
             val or blobs(40, seed=1, spread=2.0),
             settings.model.model_copy(update=MODEL),
@@ -70,7 +71,7 @@ def test_the_candidate_with_the_lowest_validation_loss_is_trained_as_if_alone(ru
     model = settings.model.model_copy(update=MODEL | {"hidden": []})
     given = settings.train.model_copy(update=TRAIN | {"noise": 0.5, "lr": 0.4})
     tried = linear.candidates(given)
-    alone = [ensemble.train(schema_of(3), rows, val, model, one) for one in tried]
+    alone = [ensemble.train(numbers_schema(3), rows, val, model, one) for one in tried]
     best = min(alone, key=lambda trained: trained.fitted.best[0].val_loss)
     found = run(rows, val, noise=0.5, lr=0.4)
     assert found.settings == best.checkpoint.settings != alone[0].checkpoint.settings
@@ -99,8 +100,8 @@ def test_candidates_that_diverge_do_not_stand_in_the_way(settings, blobs):
     rows, val = (replace(part, target=part.features[:, 0]) for part in (blobs(60), blobs(40)))
     model = settings.model.model_copy(update=MODEL | {"hidden": []})
     given = settings.train.model_copy(update=TRAIN | {"lr": 0.2, "epochs": 30})
-    assert all(ensemble.train(schema_of(0), rows, val, model, given).fitted.diverged)
-    found = linear.train(schema_of(0), rows, val, model, given)
+    assert all(ensemble.train(numbers_schema(0), rows, val, model, given).fitted.diverged)
+    found = linear.train(numbers_schema(0), rows, val, model, given)
     assert linear.figures(found, val) == {
         "linear_val_r2": pytest.approx(1, abs=0.03),
         "linear_lr": linear.USUAL,
@@ -114,7 +115,7 @@ def test_when_all_candidates_diverge_the_starting_weights_and_given_settings_sta
     huge = replace(rows, features=rows.features * 1e9)
     found = run(huge, huge, lr=0.3)
     model = settings.model.model_copy(update=MODEL | {"hidden": []})
-    start = ensemble.starting_weights(schema_of(3), model, 3, 0)
+    start = ensemble.starting_weights(numbers_schema(3), model, 3, 0)
     assert used(found, "lr") == [0.3]
     assert same(found.stack.parameters(), start.parameters())
 

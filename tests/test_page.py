@@ -51,12 +51,7 @@ def html(tmp_path_factory) -> str:
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch) -> Path:
-    """A project whose plots are not drawn."""
-    reported.sketched(monkeypatch)
-    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))
-    path = reported.make(tmp_path / "project")
-    monkeypatch.chdir(path)
-    return path
+    return reported.entered(tmp_path, monkeypatch)
 
 
 def parsed(html: str) -> Nesting:

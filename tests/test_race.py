@@ -16,33 +16,11 @@ from stages.common import files, grouping, halving, initialize, measurement, rac
 from stages.common.errors import UserError
 from stages.common.recipe import Recipe
 from stages.common.trials import Common, Trial
+from tests import plain
 from tests.columns import numbers_schema
 
-MODEL = {
-    "hidden": [8],
-    "activation": "relu",
-    "negative_slope": 0.01,
-    "dropout": 0.0,
-    "init": "default",
-    "init_low": -0.1,
-    "init_high": 0.1,
-    "max_parameters": 0,
-}
-TRAIN = {
-    "members": 1,
-    "optimizer": "sgd",
-    "lr": 0.05,
-    "momentum": 0.9,
-    "weight_decay": 0.0,
-    "decay_bias": False,
-    "batch_size": 16,
-    "epochs": 1,
-    "patience": 9,
-    "noise": 0.0,
-    "mixup": 0.0,
-    "class_balance": 0.0,
-    "seed": 0,
-}
+MODEL = plain.MODEL
+TRAIN = plain.TRAIN
 
 
 SEARCH = {"epochs": 4, "halving": 1, "workers": 1, "seed": 0}

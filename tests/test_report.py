@@ -31,12 +31,7 @@ BARE = (
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch) -> Path:
-    """The tracked files, committed; Git looks no further up than there; plots are not drawn."""
-    reported.sketched(monkeypatch)
-    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))
-    path = reported.make(tmp_path / "project")
-    monkeypatch.chdir(path)
-    return path
+    return reported.entered(tmp_path, monkeypatch)
 
 
 def test_the_table_is_printed_and_the_last_line_names_the_page(folder, capsys):

@@ -18,6 +18,7 @@ from stages.common.partition import Partition
 from stages.common.schema import Numeric, Schema, Target
 from stages.common.training import Record
 from stages.common.transfer import Gain, Transfer
+from tests import plain
 
 
 @pytest.fixture(autouse=True)
@@ -26,31 +27,8 @@ def one_rate(monkeypatch):
     monkeypatch.setattr(ways, "LADDER", (1.0,))
 
 
-MODEL = {
-    "hidden": [8, 4],
-    "activation": "relu",
-    "negative_slope": 0.01,
-    "dropout": 0.0,
-    "init": "default",
-    "init_low": -0.1,
-    "init_high": 0.1,
-    "max_parameters": 0,
-}
-TRAIN = {
-    "members": 3,
-    "optimizer": "sgd",
-    "lr": 0.05,
-    "momentum": 0.9,
-    "weight_decay": 0.001,
-    "decay_bias": False,
-    "batch_size": 16,
-    "epochs": 20,
-    "patience": 20,
-    "noise": 0.0,
-    "mixup": 0.0,
-    "class_balance": 0.0,
-    "seed": 0,
-}
+MODEL = plain.MODEL | {"hidden": [8, 4]}
+TRAIN = plain.TRAIN | {"members": 3, "weight_decay": 0.001, "epochs": 20, "patience": 20}
 FINETUNE = {"freeze": 0, "lr": 0.01, "epochs": 3, "members": 3, "seed": 0}
 
 
