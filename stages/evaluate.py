@@ -35,13 +35,14 @@ def evaluate(settings: Settings, paths: Declared) -> None:
         files.write_csv(paths(f"{prefix}predicted.csv"), ("actual", "predicted"), pairs)
         if len(rows) == 0:
             continue
-        figures = evaluation.figures(stack, schema, rows, bins)
+        figures = evaluation.figures(predicted, schema, rows, bins)
         figures |= evaluation.baseline(schema, rows, predicted)
         figures |= evaluation.reference(beside, other, schema, rows, predicted)
         found |= {f"{prefix}test_{name}": value for name, value in figures.items()}
         for name, drawn in diagnostics.tables(schema, predicted, rows, bins).items():
             tables[name] += [[model, *row] for row in drawn]
-        wrong += [[model, *error] for error in evaluation.errors(stack, schema, rows)]
+        listed = evaluation.errors(stack, schema, rows, predicted)
+        wrong += [[model, *error] for error in listed]
         print(evaluation.sentence(model, figures))
     size = "confidence" if schema.task == "classification" else "residual"
     header = ("model", "row", "actual", "predicted", size, "top_features")

@@ -530,8 +530,10 @@ def test_search_seed_draws_other_points_and_other_weights(settings, blobs):
 def test_evaluate_calibration_bins_cuts_the_confidences_finer(blobs):
     # bins within bins: errors of opposite sign cancel less
     stack, part = network([8], "relu"), blobs(80, classes=2)
+    schema = numbers_schema(2)
+    predicted = evaluation.predict(stack, schema, part.features)
     found: list[Any] = [
-        evaluation.figures(stack, numbers_schema(2), part, bins)["calibration_error"]
+        evaluation.figures(predicted, schema, part, bins)["calibration_error"]
         for bins in (2, 20, 200)
     ]
     assert found == sorted(found)

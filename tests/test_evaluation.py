@@ -6,6 +6,7 @@ Most stacks here are linear with the identity as weight, so the features are the
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -46,6 +47,16 @@ def schema_of(classes, features=3, counts=None, shift=0.0, scale=1.0) -> Schema:
         dropped=[],
         target=target,
     )
+
+
+def figures(stack, schema, part, bins=BINS) -> evaluation.Figures:
+    """Return the figures of a stack on a part."""
+    return evaluation.figures(evaluation.predict(stack, schema, part.features), schema, part, bins)
+
+
+def errors(stack, schema, part) -> Iterator[list[object]]:
+    """Yield the rows that a stack gets wrong."""
+    return evaluation.errors(stack, schema, part, evaluation.predict(stack, schema, part.features))
 
 
 def linear(*weights, bias=0.0) -> Stack:
@@ -101,7 +112,7 @@ THREE = shares(
 
 
 def test_figures_of_classes_are_those_worked_out_by_hand():
-    found = evaluation.figures(through(3), schema_of(3), THREE, BINS)
+    found = figures(through(3), schema_of(3), THREE)
     # recall of the classes: 1 of 1, 1 of 2, 2 of 3
     # F1 of the classes: 2/(2+2), 2/(2+1), 4/(4+1)
     # AUROC: class 0: 5 of 5 pairs; class 1: 1 + 6 of 8 (0.8 beats 4; 0.3 beats 2, ties 1,
@@ -129,15 +140,15 @@ def test_the_calibration_error_is_the_gap_between_confidence_and_accuracy():
     half = shares(*rows, target=[0, 0, 1, 1])
     right = shares(*rows, target=[0, 0, 0, 0])
     schema, stack = schema_of(2), through(2)
-    assert evaluation.figures(stack, schema, half, BINS)["calibration_error"] == pytest.approx(0.3)
-    assert evaluation.figures(stack, schema, right, BINS)["calibration_error"] == pytest.approx(0.2)
+    assert figures(stack, schema, half)["calibration_error"] == pytest.approx(0.3)
+    assert figures(stack, schema, right)["calibration_error"] == pytest.approx(0.2)
 
 
 @pytest.mark.parametrize(("rows", "classes"), [(200, 2), (200, 5), (15, 10)])
 def test_figures_are_those_of_scikit_learn(rows, classes):
     metrics = pytest.importorskip("sklearn.metrics")
     part, stack = noise(rows, classes), drawn(classes, 4)
-    found = evaluation.figures(stack, schema_of(classes, 4), part, BINS)
+    found = figures(stack, schema_of(classes, 4), part)
     predicted = evaluation.predict(stack, schema_of(classes, 4), part.features)
     truth, guess = part.target.numpy(), predicted.argmax(dim=1).numpy()
     present = sorted(set(truth.tolist()))
@@ -159,7 +170,7 @@ def test_figures_are_those_of_scikit_learn(rows, classes):
 
 def test_torchmetrics_batch_by_batch_is_the_same_as_at_once_also_after_a_reset():
     part, stack, schema = noise(70, 5), drawn(5, 4), schema_of(5, 4)
-    at_once = evaluation.figures(stack, schema, part, BINS)["accuracy"]
+    at_once = figures(stack, schema, part)["accuracy"]
     metric = MulticlassAccuracy(5, average="micro")
     for _ in range(2):
         for x, y in part.batches(16):
@@ -172,8 +183,8 @@ def test_a_class_without_rows_is_left_out_of_auroc_and_of_f1():
     # class 2 is neither there nor predicted: all is as if there were two classes
     three = shares([0.6, 0.3, 0.1], [0.5, 0.4, 0.1], [0.2, 0.7, 0.1], target=[0, 1, 1])
     two = shares([0.6, 0.3], [0.5, 0.4], [0.2, 0.7], target=[0, 1, 1])
-    found = evaluation.figures(through(3), schema_of(3), three, BINS)
-    expected = evaluation.figures(through(2), schema_of(2), two, BINS)
+    found = figures(through(3), schema_of(3), three)
+    expected = figures(through(2), schema_of(2), two)
     assert found["accuracy"] == expected["accuracy"] == pytest.approx(2 / 3)
     assert found["macro_f1"] == expected["macro_f1"] == pytest.approx(2 / 3)
     assert found["auroc"] == expected["auroc"] == 1
@@ -181,21 +192,21 @@ def test_a_class_without_rows_is_left_out_of_auroc_and_of_f1():
 
 def test_a_class_that_is_only_predicted_counts_in_f1_and_not_in_balanced_accuracy():
     part = shares([0.6, 0.3, 0.1], [0.1, 0.3, 0.6], target=[0, 1])
-    found = evaluation.figures(through(3), schema_of(3), part, BINS)
+    found = figures(through(3), schema_of(3), part)
     assert found["macro_f1"] == pytest.approx(1 / 3)
     assert found["balanced_accuracy"] == pytest.approx(1 / 2)
 
 
 def test_the_balanced_accuracy_of_the_most_frequent_class_is_1_over_the_classes():
     part = shares(*[[0.8, 0.1, 0.1]] * 10, target=[0] * 8 + [1, 2])
-    found = evaluation.figures(through(3), schema_of(3), part, BINS)
+    found = figures(through(3), schema_of(3), part)
     assert found["accuracy"] == pytest.approx(0.8)
     assert found["balanced_accuracy"] == pytest.approx(1 / 3)
 
 
 def test_one_row_has_no_auroc_and_a_wide_interval():
     part = shares([0.6, 0.4], target=[0])
-    found = evaluation.figures(through(2), schema_of(2), part, BINS)
+    found = figures(through(2), schema_of(2), part)
     assert found["auroc"] is None
     assert (found["accuracy"], found["rows"]) == (1, 1)
     assert (found["accuracy_low"], found["accuracy_high"]) == intervals.wilson(1, 1)
@@ -203,20 +214,20 @@ def test_one_row_has_no_auroc_and_a_wide_interval():
 
 def test_a_wrong_answer_of_full_confidence_has_a_finite_loss():
     part = Partition(torch.tensor([[0.0, 1000.0]]), torch.tensor([0]), torch.arange(1))
-    loss = evaluation.figures(through(2), schema_of(2), part, BINS)["loss"]
+    loss = figures(through(2), schema_of(2), part)["loss"]
     assert loss == pytest.approx(-math.log(tally.SMALLEST))
 
 
 def test_loss_and_accuracy_are_those_that_are_measured_in_training():
     part, stack = noise(50, 3), drawn(3, 4)
-    found = evaluation.figures(stack, schema_of(3, 4), part, BINS)
+    found = figures(stack, schema_of(3, 4), part)
     together = measurement.measure_together("classification", stack, part)
     assert (found["loss"], found["accuracy"]) == pytest.approx(together, rel=1e-5)
 
 
 def test_figures_of_values_are_those_worked_out_by_hand():
     part = values([1.0, 2.0, 4.0, 3.0], [1.0, 3.0, 2.0, 6.0])
-    found = evaluation.figures(linear([[1.0]]), schema_of(0, 1), part, BINS)
+    found = figures(linear([[1.0]]), schema_of(0, 1), part)
     # residuals 0, -1, 2, -3; mean of the targets 3, squares around it 4, 0, 1, 9
     expected = {"rmse": math.sqrt(14 / 4), "mae": 6 / 4, "r2": 1 - 14 / 14, "rows": 4}
     few = {"rmse_low": None, "rmse_high": None}
@@ -226,7 +237,7 @@ def test_figures_of_values_are_those_worked_out_by_hand():
 def test_figures_of_values_are_in_the_unit_of_the_table():
     schema = schema_of(0, 1, shift=100.0, scale=10.0)
     part = values([1.0, 2.0, 4.0], [1.0, 3.0, 2.0])
-    found = evaluation.figures(linear([[1.0]]), schema, part, BINS)
+    found = figures(linear([[1.0]]), schema, part)
     assert found["mae"] == pytest.approx(10)
     assert found["rmse"] == pytest.approx(10 * math.sqrt(5 / 3))
     assert found["r2"] == pytest.approx(1 - 5 / 2)
@@ -237,7 +248,7 @@ def test_figures_of_values_are_in_the_unit_of_the_table():
 
 def test_r2_of_a_target_that_does_not_vary_is_not_defined():
     part = values([1.0, 2.0], [3.0, 3.0])
-    assert evaluation.figures(linear([[1.0]]), schema_of(0, 1), part, BINS)["r2"] is None
+    assert figures(linear([[1.0]]), schema_of(0, 1), part)["r2"] is None
 
 
 def test_the_baseline_is_the_most_frequent_class_of_the_training_rows():
@@ -289,8 +300,8 @@ def test_no_rows_give_no_predictions(classes, shape):
 def test_an_evaluation_draws_no_random_number_and_keeps_no_graph():
     part, stack, schema = noise(20, 3), drawn(3, 4), schema_of(3, 4)
     before, state = stack.take(torch.arange(3)), torch.get_rng_state()
-    one, again = (evaluation.figures(stack, schema, part, BINS) for _ in range(2))
-    list(evaluation.errors(stack, schema, part))
+    one, again = (figures(stack, schema, part) for _ in range(2))
+    list(errors(stack, schema, part))
     assert one == again
     assert torch.equal(torch.get_rng_state(), state)
     assert not evaluation.predict(stack, schema, part.features).requires_grad
@@ -302,15 +313,15 @@ def test_an_evaluation_draws_no_random_number_and_keeps_no_graph():
 
 def test_errors_are_exactly_the_wrong_rows_most_confident_first():
     part = replace(THREE, row=torch.tensor([90, 81, 72, 63, 54, 45]))
-    found = list(evaluation.errors(through(3), schema_of(3), part))
+    found = list(errors(through(3), schema_of(3), part))
     assert [error[:3] for error in found] == [[72, "c1", "c0"], [45, "c2", "c0"]]
     assert [error[3] for error in found] == pytest.approx([0.5, 0.45])
 
 
 def test_errors_agree_with_the_accuracy_on_any_rows():
     part, stack, schema = noise(60, 4), drawn(4, 4), schema_of(4, 4)
-    found = list(evaluation.errors(stack, schema, part))
-    accuracy = evaluation.figures(stack, schema, part, BINS)["accuracy"]
+    found = list(errors(stack, schema, part))
+    accuracy = figures(stack, schema, part)["accuracy"]
     assert accuracy is not None
     assert 0 < len(found) == round(60 * (1 - accuracy))
     assert len({error[0] for error in found}) == len(found)
@@ -321,13 +332,13 @@ def test_errors_agree_with_the_accuracy_on_any_rows():
 
 def test_a_model_without_errors_has_none_to_list():
     part = shares([0.7, 0.3], [0.2, 0.8], target=[0, 1])
-    assert list(evaluation.errors(through(2), schema_of(2), part)) == []
+    assert list(errors(through(2), schema_of(2), part)) == []
 
 
 def test_errors_of_values_are_the_rows_by_absolute_residual():
     schema = schema_of(0, 1, shift=100.0, scale=10.0)
     part = values([1.0, 2.0, 4.0], [1.5, 3.0, 2.0])
-    found = list(evaluation.errors(linear([[1.0]]), schema, part))
+    found = list(errors(linear([[1.0]]), schema, part))
     assert [error[:4] for error in found] == [
         [2, 120, 140, 20],
         [1, 130, 120, -10],
@@ -340,7 +351,7 @@ def test_top_features_are_those_with_the_largest_gradient_times_input():
     x = torch.tensor([[1.0, 1.0, 1.0, 1.0, 5.0], [1.0, 1.0, 1.0, -1.0, 0.0]])
     part = Partition(x, torch.tensor([1, 1]), torch.arange(2))
     # row 0, class 0: 1, 0, 2, -3, 2.5; row 1, class 0: 1, 0, 2, 3, 0
-    found = list(evaluation.errors(linear(weight), schema_of(2, 5), part))
+    found = list(errors(linear(weight), schema_of(2, 5), part))
     reasons = {error[0]: error[4] for error in found}
     assert reasons == {0: "x4 x2 x0", 1: "x3 x2 x0"}
 
@@ -350,7 +361,7 @@ def test_top_features_speak_for_the_answer_of_all_members():
     # the mean logit says 0
     sure, lean = [[20.0, 0.0], [0.0, 0.0]], [[0.0, 0.0], [0.0, 2.0]]
     part = Partition(torch.ones(1, 2), torch.tensor([0]), torch.arange(1))
-    (error,) = evaluation.errors(linear(sure, lean, lean), schema_of(2, 2), part)
+    (error,) = errors(linear(sure, lean, lean), schema_of(2, 2), part)
     assert error[2] == "c1"
     assert str(error[4]).split()[0] == "x1"
 

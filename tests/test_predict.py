@@ -210,7 +210,8 @@ def test_the_test_rows_with_their_columns_shuffled_get_the_figures_of_evaluate(
     made = train(tmp_path, settings_of(task=task), [",".join(row) for row in rows])
     test = partition(made, "test")
     trained = Checkpoint.load(tmp_path / "data" / "models" / "base.pt")
-    figures = evaluation.figures(trained.stack, trained.schema, test, 10)
+    predicted = evaluation.predict(trained.stack, trained.schema, test.features)
+    figures = evaluation.figures(predicted, trained.schema, test, 10)
     order = [4, 2, 0, 3, 1]
     header = ",".join(HEADER.split(",")[at] for at in order)
     lines = [",".join(rows[n][at] for at in order) for n in test.row.tolist()]

@@ -40,15 +40,14 @@ def predict(stack: Stack, schema: Schema, features: Tensor) -> Tensor:
     return found.exp()
 
 
-def figures(stack: Stack, schema: Schema, part: Partition, bins: int) -> Figures:
-    """Return the figures of a stack on a part, by name.
+def figures(predicted: Tensor, schema: Schema, part: Partition, bins: int) -> Figures:
+    """Return the figures of the answers to a part, by name.
 
-    bins: of the calibration error. Classes: accuracy with its 95 % interval, balanced
-    accuracy (mean recall) and AUROC over the classes that the part has, macro F1, expected
-    calibration error and loss. Values: R2, and RMSE with its 95 % interval and MAE in the unit of
-    the table.
+    predicted: what `predict` returns, on the CPU; bins: of the calibration error. Classes:
+    accuracy with its 95 % interval, balanced accuracy (mean recall) and AUROC over the classes
+    that the part has, macro F1, expected calibration error and loss. Values: R2, and RMSE with
+    its 95 % interval and MAE in the unit of the table.
     """
-    predicted = predict(stack, schema, part.features).cpu()
     if schema.task == "regression":
         return value_figures(predicted, actual(schema, part).cpu())
     target = part.target.cpu()
@@ -154,19 +153,21 @@ def answers(schema: Schema, part: Partition, predicted: Tensor) -> list[tuple[ob
     return [(names[truth], names[guess]) for truth, guess in pairs]
 
 
-def errors(stack: Stack, schema: Schema, part: Partition) -> Iterator[list[object]]:
+def errors(
+    stack: Stack, schema: Schema, part: Partition, predicted: Tensor
+) -> Iterator[list[object]]:
     """Yield the misclassified rows, most confident first, or the rows by absolute residual.
 
-    Each is [row in the CSV, actual, predicted, confidence or residual, the encoded features
-    that speak most for the prediction].
+    predicted: what `predict` returns for the stack, on the CPU. Each is [row in the CSV,
+    actual, predicted, confidence or residual, the encoded features that speak most for the
+    prediction].
     """
-    predicted = predict(stack, schema, part.features)
     if schema.task == "regression":
-        weight = predicted - actual(schema, part)
+        weight = predicted - actual(schema, part).cpu()
         order = weight.abs().argsort(descending=True, stable=True).tolist()
     else:
         weight, guess = predicted.max(dim=1)
-        wrong = guess != part.target
+        wrong = guess != part.target.cpu()
         order = weight.argsort(descending=True, stable=True).tolist()
         order = [index for index in order if wrong[index]]
     pairs = answers(schema, part, predicted)
