@@ -6,7 +6,9 @@ import os
 import re
 import subprocess
 import sys
+from unittest import mock
 
+import numpy
 import pytest
 import torch
 
@@ -15,17 +17,20 @@ from stages.common.errors import UserError
 from tests.imports import ROOT
 
 PORTABLE = {
+    "OPENBLAS_CORETYPE": "Haswell",
     "MKL_CBWR": "COMPATIBLE",
     "ATEN_CPU_CAPABILITY": "avx2",
     "ONEDNN_MAX_CPU_ISA": "SSE41",
 }
 SHOWN = [*PORTABLE, "OMP_NUM_THREADS"]
+FLAGS = "flags\t\t: fpu sse2 {}\n"
+AVX512 = "avx2 avx512f avx512dq avx512cd avx512bw avx512vl"
 SHOW = f"import os; print({{name: os.environ.get(name) for name in {SHOWN}}})"
 
 
 def run(code: str, **given: str) -> subprocess.CompletedProcess[str]:
     """Run Python code in a process without the settings of this one; return it finished."""
-    ours = {*PORTABLE, "OMP_NUM_THREADS", "MKL_NUM_THREADS"}
+    ours = {*PORTABLE, "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"}
     clean = {name: value for name, value in os.environ.items() if name not in ours}
     return subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, env=clean | given, capture_output=True, text=True
@@ -43,17 +48,73 @@ def test_importing_stages_sets_the_portable_environment_over_the_users_own():
     assert shown == str(PORTABLE | {"OMP_NUM_THREADS": "1"})
 
 
-def test_importing_stages_does_not_import_torch():
-    code = "import sys, stages.common.launch; print('torch' in sys.modules)"
-    assert output(code) == "False"
+def test_importing_stages_and_reading_the_settings_imports_neither_torch_nor_numpy():
+    code = (
+        "import sys, stages.common.launch; from stages.common import params; params.load();"
+        "print({'torch', 'numpy'} & {*sys.modules})"
+    )
+    assert output(code) == "set()"
 
 
 def test_fast_removes_the_portable_settings_before_torch_comes():
     code = (
-        f"import stages; from stages.common import arithmetic; arithmetic.prepare('fast'); {SHOW}"
+        "import stages; from stages.common import arithmetic; "
+        f"arithmetic.CPUINFO = arithmetic.Path('nowhere'); arithmetic.prepare('fast'); {SHOW}"
     )
     shown = output(code)
     assert shown == str(dict.fromkeys(PORTABLE) | {"OMP_NUM_THREADS": "1"})
+
+
+@pytest.mark.parametrize(
+    ("content", "portable", "fast"),
+    [
+        ("processor\t: 0\n" + FLAGS.format(AVX512), "Haswell", "SkylakeX"),
+        (FLAGS.format("avx2") + FLAGS.format(AVX512), "Haswell", None),
+        (FLAGS.format("avx avx512f"), None, None),
+        ("processor\t: 0\nFeatures\t: fp asimd\n", None, None),
+        ("", None, None),
+        (None, None, None),
+    ],
+)
+def test_openblas_is_told_nothing_that_the_processor_cannot_do(
+    content, portable, fast, tmp_path, monkeypatch
+):
+    """It would use instructions that are not there, which ends the process."""
+    path = tmp_path / "cpuinfo"
+    if content is not None:
+        path.write_text(content)
+    monkeypatch.setattr(arithmetic, "CPUINFO", path)
+    monkeypatch.setattr(arithmetic, "LIBRARIES", ())
+    modes: dict[arithmetic.Mode, str | None] = {"portable": portable, "fast": fast}
+    for mode, wanted in modes.items():
+        with mock.patch.dict(os.environ, {"OPENBLAS_CORETYPE": "Zen"}):
+            arithmetic.prepare(mode)
+            assert os.environ.get("OPENBLAS_CORETYPE") == wanted
+            assert arithmetic.current() == mode
+    doubt = arithmetic.doubt("portable", "cpu")
+    assert doubt == ("" if portable else f"{path} does not tell what the processor can do")
+
+
+@pytest.mark.parametrize(("blas", "said"), [("scipy-openblas", ""), ("mkl", "multiplies by mkl")])
+def test_another_blas_than_openblas_is_named(blas, said, monkeypatch):
+    built = {"Build Dependencies": {"blas": {"name": blas}}}
+    monkeypatch.setattr(numpy, "show_config", lambda mode: built)
+    doubt = arithmetic.doubt("portable", "cpu")
+    assert (said in doubt) if said else (doubt == "")
+
+
+@pytest.mark.parametrize("mode", ["portable", "fast"])
+def test_numpy_takes_the_way_that_its_mode_names(mode):
+    """As its library says; `_flags` of this processor decide about fast."""
+    code = (
+        f"import stages; from stages.common import arithmetic; arithmetic.prepare({mode!r});"
+        "import os; os.environ['OPENBLAS_VERBOSE'] = '2'; import numpy;"
+        "print(os.environ.get('OPENBLAS_CORETYPE'))"
+    )
+    finished = run(code)
+    told = finished.stdout.split()[-1]
+    assert mode == "fast" or told == "Haswell"
+    assert told == "None" or f"Core: {told}" in finished.stdout + finished.stderr
 
 
 def test_torch_obeys_the_portable_settings_and_nothing_is_changed_once_it_is_there():
@@ -74,12 +135,20 @@ def test_torch_before_stages_is_refused_for_portable_bytes_and_welcome_for_fast(
     unset = dict.fromkeys(SHOWN)
     assert (refused.returncode, refused.stdout) == (1, f"{unset}\nwelcome\n")
     last = refused.stderr.splitlines()[-1]
-    assert last.startswith("RuntimeError: torch was imported before")
+    assert last.startswith("RuntimeError: torch or numpy was imported before")
     assert all(name in last for name in PORTABLE)
-    assert "import stages before torch" in last
+    assert "import stages first" in last
 
 
-@pytest.mark.parametrize("name", [*PORTABLE, "OMP_NUM_THREADS"])
+def test_numpy_before_stages_is_refused_for_portable_bytes():
+    refused = run(
+        "import numpy, stages; from stages.common import arithmetic; arithmetic.check('portable')"
+    )
+    assert refused.returncode == 1
+    assert "RuntimeError: torch or numpy was imported before" in refused.stderr
+
+
+@pytest.mark.parametrize("name", [*PORTABLE, "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"])
 def test_every_single_portable_setting_is_checked(name, monkeypatch):
     monkeypatch.setenv(name, "other")
     with pytest.raises(RuntimeError, match=name):

@@ -83,7 +83,7 @@ def test_uniform_weights_lie_between_the_given_bounds_whatever_the_width():
 def test_kaiming_keeps_the_spread_of_activations_through_many_relu_layers():
     x = torch.randn(500, 128, generator=torch.Generator().manual_seed(0))
     for scheme, low, high in (("kaiming", 0.5, 2.0), ("default", 0.0, 0.15)):
-        found = build([128] * 8, scheme=scheme).hidden(x)
+        found = build([128] * 8, scheme=scheme).run(x).computed
         ratio = (found[-1].std() / found[0].std()).item()
         assert low <= ratio <= high, scheme
 

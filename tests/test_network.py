@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from stages.common import initialize
+from stages.common import initialize, network
 from stages.common.errors import UserError
 from stages.common.network import (
     ACTIVATIONS,
@@ -53,6 +53,14 @@ def same_bytes(one: Tensor, other: Tensor) -> bool:
     return one.detach().numpy().tobytes() == other.detach().numpy().tobytes()
 
 
+def gradients(stack: Stack, x: Tensor, masks: list[Tensor] | None = None) -> list[Tensor]:
+    """The gradient of the sum of all squared outputs by each parameter."""
+    done = stack.run(x, masks)
+    found = [torch.empty_like(parameter) for parameter in stack.parameters()]
+    stack.gradients(done, 2 * done.outputs, out=found)
+    return found
+
+
 def sigmoid(x: float) -> float:
     return 1 / (1 + math.exp(-x))
 
@@ -60,6 +68,7 @@ def sigmoid(x: float) -> float:
 def test_every_activation_of_the_settings_can_be_computed_and_taken_out():
     allowed = set(typing.get_args(Activation))
     assert allowed == set(MODULES) == set(ACTIVATIONS) | {"leaky_relu"}
+    assert set(network.DERIVATIVES) == set(ACTIVATIONS)
 
 
 DERIVATIVES: dict[str, Callable[[float], float]] = {
@@ -80,8 +89,8 @@ DERIVATIVES: dict[str, Callable[[float], float]] = {
 @pytest.mark.parametrize("x", [-1.0, 0.0, 1.0])
 @pytest.mark.parametrize("name", NAMES)
 def test_activation_derivatives_have_their_closed_form(name, x):
-    at = torch.full((1, 1, 1), x, requires_grad=True)
-    (slope,) = torch.autograd.grad(build([1, 1, 1], 1, name, slopes=[0.05]).activate(at), at)
+    at, stack = torch.full((1, 1, 1), x), build([1, 1, 1], 1, name, slopes=[0.05])
+    slope = stack.derive(torch.ones(1, 1, 1), at, stack.activate(at))
     assert slope.item() == pytest.approx(DERIVATIVES[name](x), abs=1e-6)
 
 
@@ -93,20 +102,49 @@ def test_activations_agree_with_torch_modules(name):
     torch.testing.assert_close(ours[1, 0], module(x))
 
 
+@pytest.mark.parametrize("hidden", [[], [7], [16, 1, 5]])
+@pytest.mark.parametrize("dropped", [False, True])
+@pytest.mark.parametrize("name", NAMES)
+def test_gradients_are_those_of_automatic_differentiation_of_the_member(name, dropped, hidden):
+    """By every parameter, and by what each layer computes."""
+    stack = build([6, *hidden, 3], 3, name, slopes=[0.01, 0.2, 0.5])
+    x, draw = rows(9, 6), torch.Generator().manual_seed(1)
+    shapes = [(3, 9, width) for width in hidden]
+    masks = [(torch.rand(shape, generator=draw) > 0.3) * 1.5 for shape in shapes]
+    found = gradients(stack, x, masks if dropped else None)
+    done = stack.run(x, masks if dropped else None)
+    slopes = dict(stack.slopes(done, 2 * done.outputs))
+    for member in range(3):
+        plain, out, computed = stack.member(member), x, []
+        linears = [module for module in plain if isinstance(module, nn.Linear)]
+        for layer, linear in enumerate(linears):
+            out = linear(out)
+            computed.append(out)
+            if layer < len(hidden):
+                out = plain[3 * layer + 1](out)
+                out = out * masks[layer][member] if dropped else out
+        wanted = [*plain.parameters(), *computed]
+        true = torch.autograd.grad(out.square().sum(), wanted)
+        for layer in range(len(linears)):
+            weight, bias = true[2 * layer : 2 * layer + 2]
+            torch.testing.assert_close(found[2 * layer][member], weight.T, rtol=1e-4, atol=1e-5)
+            torch.testing.assert_close(found[2 * layer + 1][member, 0], bias, rtol=1e-4, atol=1e-5)
+            slope = true[2 * len(linears) + layer]
+            torch.testing.assert_close(slopes[layer][member], slope, rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize("width", [1, 2, 7, 16, 33])
 def test_leaky_gradients_of_negative_inputs_are_the_members_own_slope(width):
-    x = -rows(5, width).abs().expand(2, 5, width).clone() - 0.1
-    x.requires_grad_()
-    out = build([1, width, 1], 2, "leaky_relu", slopes=[0.01, 0.3]).activate(x)
-    (gradient,) = torch.autograd.grad(out.sum(), x)
-    assert torch.equal(gradient, torch.tensor([0.01, 0.3])[:, None, None].expand_as(x))
+    x = -rows(5, width).abs().expand(2, 5, width) - 0.1
+    stack = build([1, width, 1], 2, "leaky_relu", slopes=[0.01, 0.3])
+    slope = stack.derive(torch.ones_like(x), x, stack.activate(x))
+    assert torch.equal(slope, torch.tensor([0.01, 0.3])[:, None, None].expand_as(x))
 
 
 def test_a_relu_unit_that_no_row_activates_learns_nothing():
     stack = build([4, 3, 2], 1)
-    with torch.no_grad():
-        stack.layers[0].bias[0, 0, 1] = -100
-    (gradient,) = torch.autograd.grad(stack(rows(20, 4)).square().sum(), [stack.layers[0].weight])
+    stack.layers[0].bias[0, 0, 1] = -100
+    gradient, *_ = gradients(stack, rows(20, 4))
     assert (gradient[0, :, 1] == 0).all()
     assert (gradient[0, :, 0] != 0).any()
 
@@ -171,7 +209,7 @@ def test_one_row_gives_one_row_of_outputs():
 
 
 def test_a_row_of_another_width_is_refused_with_both_numbers():
-    with pytest.raises(RuntimeError) as error:
+    with pytest.raises(ValueError, match="mismatch") as error:
         build([8, 4, 2])(rows(3, 7))
     assert "7" in str(error.value)
     assert "8" in str(error.value)
@@ -242,16 +280,20 @@ def test_masks_act_after_the_activation_of_hidden_layers_only():
     assert torch.equal(stack(x, ones), stack(x))
     blind = stack(x, [ones[0], none])
     assert torch.equal(blind, stack.layers[2].bias.expand(2, 3, 2))
-    doubled = [t.detach() for t in stack.hidden(x, [2 * ones[0], ones[1]])]
-    plain = [t.detach() for t in stack.hidden(x)]
+    doubled = stack.run(x, [2 * ones[0], ones[1]]).computed
+    plain = stack.run(x).computed
     assert torch.equal(doubled[0], plain[0])
     expected = 2 * torch.sigmoid(plain[0]) @ stack.layers[1].weight + stack.layers[1].bias
     torch.testing.assert_close(doubled[1], expected)
 
 
-def test_hidden_returns_what_each_layer_computes_before_its_activation():
+def test_a_pass_has_what_each_layer_takes_and_computes_before_its_activation_and_behind_it():
     stack, x = build([6, 5, 2], 2), rows(4, 6)
-    first, last = stack.hidden(x)
+    done = stack.run(x)
+    first, last = done.computed
+    assert torch.equal(done.given[0], x.expand(2, 4, 6))
+    assert torch.equal(done.given[1], first.relu())
+    assert torch.equal(done.activated[0], first.relu())
     linear = stack.member(1)[0]
     torch.testing.assert_close(first[1], linear(x))
     assert (first < 0).any()
@@ -296,15 +338,11 @@ def test_concatenated_stacks_keep_their_members_and_slopes_in_order():
 def test_products_have_the_same_bytes_alone_and_in_any_stack(features, hidden, outputs, count):
     x = rows(count, features)
     stack = build([features, *hidden, outputs], 4)
-
-    def gradients(some: Stack) -> tuple[Tensor, ...]:
-        return torch.autograd.grad(some(x).square().sum(), list(some.parameters()))
-
-    whole, whole_gradients = stack(x), gradients(stack)
+    whole, whole_gradients = stack(x), gradients(stack, x)
     for index in ([2], [3, 1], [0, 1, 2]):
         part = stack.take(torch.tensor(index))
         assert same_bytes(part(x), whole[index])
-        for ours, theirs in zip(gradients(part), whole_gradients, strict=True):
+        for ours, theirs in zip(gradients(part, x), whole_gradients, strict=True):
             assert same_bytes(ours, theirs[index])
 
 
@@ -317,6 +355,9 @@ def test_activations_have_the_same_bytes_alone_and_in_any_stack(activation):
     for count in (1, 7):
         x = rows(members * count, 1).reshape(members, count, 1) * 3
         whole = stack.activate(x)
+        slopes = stack.derive(x, x, whole)
         for member in range(members):
-            alone = stack.take(torch.tensor([member])).activate(x[[member]])
+            one, given = stack.take(torch.tensor([member])), x[[member]]
+            alone = one.activate(given)
             assert same_bytes(alone[0], whole[member]), x[member]
+            assert same_bytes(one.derive(given, given, alone)[0], slopes[member]), x[member]

@@ -100,7 +100,7 @@ def test_the_mixed_loss_of_classes_is_the_loss_against_soft_labels(strength):
     outputs, target = draw(2, 6, 4), labels(6, 4)
     partner = torch.tensor([3, 0, 5, 1, 2, 4])
     weight = torch.stack([torch.zeros(6), draw(6).sigmoid() * strength])
-    found = objective.training_losses("classification", outputs, target, (partner, weight), None)
+    found, _ = objective.training_losses("classification", outputs, target, (partner, weight))
     own, other = F.one_hot(target, 4).float(), F.one_hot(target[partner], 4).float()
     for member in range(2):
         share = weight[member, :, None]
@@ -110,22 +110,49 @@ def test_the_mixed_loss_of_classes_is_the_loss_against_soft_labels(strength):
 
 
 def test_the_mixed_loss_of_values_has_the_gradient_of_the_loss_against_the_mixed_value():
-    outputs, target = draw(2, 6, 1).requires_grad_(), draw(6, seed=1)
+    outputs, target = draw(2, 6, 1), draw(6, seed=1)
     partner, weight = torch.tensor([3, 0, 5, 1, 2, 4]), draw(2, 6, seed=2).sigmoid() / 2
-    found = objective.training_losses("regression", outputs, target, (partner, weight), None)
-    (ours,) = torch.autograd.grad(found.sum(), outputs)
+    _, ours = objective.training_losses("regression", outputs, target, (partner, weight))
     mixed = target * (1 - weight) + target[partner] * weight
-    torch.testing.assert_close(ours[..., 0], 2 * (outputs.detach()[..., 0] - mixed))
+    torch.testing.assert_close(ours[..., 0], 2 * (outputs[..., 0] - mixed))
 
 
 @pytest.mark.parametrize("task", ["classification", "regression"])
 def test_mixing_of_strength_0_changes_nothing(task):
     outputs = draw(2, 6, 3 if task == "classification" else 1)
     target = labels(6, 3) if task == "classification" else draw(6, seed=1)
-    plain = objective.losses(task, outputs, target)
     mixing = torch.arange(5, -1, -1), torch.zeros(2, 6)
-    assert torch.equal(objective.training_losses(task, outputs, target, None, None), plain)
-    assert torch.equal(objective.training_losses(task, outputs, target, mixing, None), plain)
+    losses, slopes = objective.training_losses(task, outputs, target)
+    mixed_losses, mixed_slopes = objective.training_losses(task, outputs, target, mixing)
+    assert torch.equal(losses, objective.losses(task, outputs, target))
+    assert torch.equal(mixed_losses, losses)
+    assert torch.equal(mixed_slopes, slopes)
+
+
+@pytest.mark.parametrize("weighed", [False, True])
+@pytest.mark.parametrize("mixed", [False, True])
+@pytest.mark.parametrize("task", ["classification", "regression"])
+@pytest.mark.parametrize("rows", [1, 6, 32])
+def test_slopes_are_those_of_automatic_differentiation(task, mixed, weighed, rows):
+    outputs = draw(3, rows, 4 if task == "classification" else 1).requires_grad_()
+    target = labels(rows, 4) if task == "classification" else draw(rows, seed=1)
+    mixing = (torch.arange(rows - 1, -1, -1), draw(3, rows, seed=2).sigmoid() / 2)
+    weights = draw(3, 4, seed=3).exp() if weighed and task == "classification" else None
+    losses, slopes = objective.training_losses(
+        task, outputs, target, mixing if mixed else None, weights
+    )
+    (true,) = torch.autograd.grad(losses.sum(), outputs)
+    torch.testing.assert_close(slopes, true)
+
+
+@pytest.mark.parametrize("rows", [1, 5, 29])
+def test_losses_and_slopes_have_the_same_bytes_alone_and_in_any_stack(rows):
+    outputs, target = draw(20, rows, 7) * 5, labels(rows, 7)
+    whole = objective.training_losses("classification", outputs, target)
+    for member in range(20):
+        alone = objective.training_losses("classification", outputs[[member]], target)
+        for ours, theirs in zip(alone, whole, strict=True):
+            assert ours[0].numpy().tobytes() == theirs[member].numpy().tobytes()
 
 
 def test_mixing_of_strength_0_does_not_read_a_partners_infinite_loss():
@@ -133,9 +160,8 @@ def test_mixing_of_strength_0_does_not_read_a_partners_infinite_loss():
     plain = objective.losses("regression", outputs, target)
     assert plain.isinf().tolist() == [[False, True]]
     mixing = torch.tensor([1, 0]), torch.zeros(1, 2)
-    assert torch.equal(
-        objective.training_losses("regression", outputs, target, mixing, None), plain
-    )
+    losses, _ = objective.training_losses("regression", outputs, target, mixing)
+    assert torch.equal(losses, plain)
 
 
 def test_class_weights_are_those_worked_out_by_hand():
@@ -158,7 +184,7 @@ def test_without_balance_and_for_values_there_are_no_class_weights():
 
 def test_the_weighted_loss_is_torch_cross_entropy_with_weights_of_each_row_and_member():
     outputs, target, weights = draw(3, 7, 4), labels(7, 4), draw(3, 4, seed=2).exp()
-    found = objective.training_losses("classification", outputs, target, None, weights)
+    found, _ = objective.training_losses("classification", outputs, target, None, weights)
     for member in range(3):
         expected = F.cross_entropy(outputs[member], target, weights[member], reduction="none")
         torch.testing.assert_close(found[member], expected)
@@ -167,7 +193,8 @@ def test_the_weighted_loss_is_torch_cross_entropy_with_weights_of_each_row_and_m
 def test_under_mixing_each_of_the_two_losses_has_the_weight_of_its_own_class():
     outputs, target, weights = draw(2, 6, 4), labels(6, 4), draw(2, 4, seed=2).exp()
     partner, share = torch.tensor([3, 0, 5, 1, 2, 4]), draw(2, 6, seed=3).sigmoid() / 2
-    found = objective.training_losses("classification", outputs, target, (partner, share), weights)
+    mixing = partner, share
+    found, _ = objective.training_losses("classification", outputs, target, mixing, weights)
     assert len(set(target.tolist())) > 2
     for member in range(2):
         own, other = (

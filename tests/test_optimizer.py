@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 
 from stages.common import initialize
 from stages.common.network import Stack
-from stages.common.optimizer import OPTIMIZERS
+from stages.common.optimizer import OPTIMIZERS, Optimizer
 from stages.common.recipe import Recipe
 
 WIDTHS = [5, 4, 3]
@@ -36,10 +37,16 @@ def gradients(step: int, members: int = 3) -> list[Tensor]:
     return [torch.randn(shape, generator=generator) * (1 + step % 7) / 5 for shape in shapes]
 
 
+def step_by(optimizer: Optimizer, given: Sequence[Tensor]) -> None:
+    for place, gradient in zip(optimizer.gradients, given, strict=True):
+        place.copy_(gradient)
+    optimizer.step()
+
+
 def train(stack: Stack, recipe: Recipe, steps: int = STEPS) -> Stack:
     optimizer = OPTIMIZERS[recipe.optimizer](stack, recipe)
     for step in range(steps):
-        optimizer.step(gradients(step, len(stack)))
+        step_by(optimizer, gradients(step, len(stack)))
     return stack
 
 
@@ -89,13 +96,13 @@ def test_the_first_step_of_sgd_is_worked_out_by_hand(make_recipe):
     recipe = make_recipe(1, 2, lr=0.1, momentum=0.5, weight_decay=0.25, decay_bias=False)
     optimizer = OPTIMIZERS["sgd"](stack, recipe)
     ones = [torch.ones_like(parameter) for parameter in stack.parameters()]
-    optimizer.step(ones)
+    step_by(optimizer, ones)
     # weights: 2 - 0.1 * (1 + 0.25 * 2); biases are not decayed
     torch.testing.assert_close(
         stack.layers[0].weight, torch.full_like(stack.layers[0].weight, 1.85)
     )
     torch.testing.assert_close(stack.layers[1].bias, torch.full_like(stack.layers[1].bias, 1.9))
-    optimizer.step(ones)
+    step_by(optimizer, ones)
     # the last update, 1.5, counts half: 1.85 - 0.1 * (0.5 * 1.5 + 1 + 0.25 * 1.85)
     torch.testing.assert_close(
         stack.layers[0].weight, torch.full_like(stack.layers[0].weight, 1.62875)
@@ -107,7 +114,7 @@ def test_the_first_step_of_sgd_is_worked_out_by_hand(make_recipe):
 def test_decay_alone_shrinks_weights_by_lr_times_decay_and_leaves_biases(make_recipe, name):
     recipe = make_recipe(2, 2, optimizer=name, momentum=0.0, lr=0.5, weight_decay=[0.0, 0.2])
     stack, before = build(2), build(2)
-    OPTIMIZERS[name](stack, recipe).step([torch.zeros_like(p) for p in stack.parameters()])
+    step_by(OPTIMIZERS[name](stack, recipe), [torch.zeros_like(p) for p in stack.parameters()])
     for ours, theirs in zip(stack.layers, before.layers, strict=True):
         assert torch.equal(ours.weight[0], theirs.weight[0])
         torch.testing.assert_close(ours.weight[1], theirs.weight[1] * 0.9)
@@ -156,17 +163,19 @@ def test_the_members_kept_go_on_as_if_the_others_had_stayed(make_recipe, name):
             optimizer.keep(stack, kept)
         if step >= 8:
             given = [gradient[kept] for gradient in given]
-        optimizer.step(given)
+        step_by(optimizer, given)
     assert optimizer.recipe.lr.tolist() == recipe.lr[kept].tolist()
     for ours, theirs in zip(stack.parameters(), whole.parameters(), strict=True):
         assert torch.equal(ours, theirs[kept])
 
 
 @pytest.mark.parametrize("name", ["sgd", "adamw"])
-def test_every_parameter_needs_a_gradient(make_recipe, name):
+def test_the_parameters_stay_as_they_are_when_an_optimizer_takes_them_up(make_recipe, name):
     stack = build()
-    with pytest.raises(ValueError, match="shorter"):
-        OPTIMIZERS[name](stack, make_recipe(3, 2, optimizer=name)).step(gradients(0)[:3])
+    optimizer = OPTIMIZERS[name](stack, make_recipe(3, 2, optimizer=name))
+    for ours, before in zip(stack.parameters(), build().parameters(), strict=True):
+        assert torch.equal(ours, before)
+    assert [p.shape for p in optimizer.gradients] == [p.shape for p in stack.parameters()]
 
 
 def test_every_optimizer_of_the_settings_exists(settings):

@@ -644,12 +644,12 @@ def check_measuring(make_recipe: Callable[..., Recipe], rows: Partition) -> None
 
 def accumulate_gradients(patch: pytest.MonkeyPatch) -> None:
     step = Optimizer.step
-    sums: dict[Optimizer, list[Tensor]] = {}
+    sums: dict[Optimizer, Tensor] = {}
 
-    def bug(self: Optimizer, gradients: list[Tensor]) -> None:
-        kept = sums.get(self, [torch.zeros_like(gradient) for gradient in gradients])
-        sums[self] = [old + new for old, new in zip(kept, gradients, strict=True)]
-        step(self, sums[self])
+    def bug(self: Optimizer) -> None:
+        sums[self] = self.gradient + sums.get(self, 0.0)
+        self.gradient.copy_(sums[self])
+        step(self)
 
     patch.setattr(Optimizer, "step", bug)
 
@@ -667,12 +667,14 @@ def change_recipe(change: Callable[[Recipe], Recipe]) -> Callable[[pytest.Monkey
 
 
 def softmax_before_the_loss(patch: pytest.MonkeyPatch) -> None:
-    losses = objective.losses
+    losses = objective.training_losses
 
-    def bug(task: Task, outputs: Tensor, target: Tensor) -> Tensor:
-        return losses(task, outputs.softmax(dim=-1), target)
+    def bug(
+        task: Task, outputs: Tensor, *others: tuple[Tensor, Tensor] | Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        return losses(task, outputs.softmax(dim=-1), *others)  # type: ignore[arg-type]
 
-    patch.setattr(objective, "losses", bug)
+    patch.setattr(objective, "training_losses", bug)
 
 
 def dropout_in_measure(patch: pytest.MonkeyPatch) -> None:

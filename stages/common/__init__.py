@@ -36,13 +36,15 @@ audit        what makes figures dishonest: leaks, ids, constants, classes, drift
 duplicates   rows that repeat others
 inspection   the audit of one table, and when it stops the stage
 description  a CSV file in words, for a person who brings one
+products     matrix products of a stack, member by member
+lanes        functions of numbers, by the same instructions for every number
 network      a stack of K multilayer perceptrons of one shape
 initialize   starting weights of a stack
 checkpoint   a stack with everything needed to use it, in one file
 recipe       how each member of a stack is trained
 batches      the order of rows, the noise and the mixing of a training step
 optimizer    SGD and AdamW with one setting per member
-objective    loss and score per row, by task
+objective    loss and score per row, by task; the slopes of the loss
 measurement  loss and score of a stack on one part
 training     the loop that trains a stack
 curves       what was measured per epoch, as tables for plots

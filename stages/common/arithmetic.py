@@ -1,7 +1,7 @@
-"""Which arithmetic torch uses, chosen before torch is imported, and on which device.
+"""Which arithmetic torch and NumPy use, chosen before they are imported, and on which device.
 
-`portable` gives the same bytes on any x86-64 processor with AVX2: MKL keeps one code
-path for all processors, ATen and oneDNN one instruction set, and one thread fixes the
+`portable` gives the same bytes on any x86-64 processor with AVX2: OpenBLAS and MKL keep one
+code path for all processors, ATen and oneDNN one instruction set, and one thread fixes the
 order of every sum. `fast` lets each library pick what is quickest here.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -17,57 +18,83 @@ if TYPE_CHECKING:
 Mode = Literal["portable", "fast"]
 
 ISA = "ATEN_CPU_CAPABILITY"
+BLAS = "OPENBLAS_CORETYPE"
 PORTABLE = {
+    BLAS: "Haswell",  # the first processors with AVX2
     "MKL_CBWR": "COMPATIBLE",
     ISA: "avx2",
     "ONEDNN_MAX_CPU_ISA": "SSE41",
 }
-ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+LIBRARIES = ("torch", "numpy")
+AVX512 = {"avx512f", "avx512cd", "avx512bw", "avx512dq", "avx512vl"}
+CPUINFO = Path("/proc/cpuinfo")
 
 
 def prepare(mode: Mode = "portable") -> None:
-    """Set the environment that torch reads when it is imported.
+    """Set the environment that torch and NumPy read when they are imported.
 
     Called with the default by `import stages`, and again by `launch` with the mode of
-    params.yaml. Once torch is imported its arithmetic is fixed: nothing is changed then.
+    params.yaml. Once one of them is imported its arithmetic is fixed: nothing is changed then.
     """
-    if "torch" in sys.modules:
+    if any(library in sys.modules for library in LIBRARIES):
         return
     os.environ.update(ONE_THREAD)
-    for name, value in PORTABLE.items():
-        if mode == "portable":
-            os.environ[name] = value
-        else:
-            os.environ.pop(name, None)
+    for name in PORTABLE:
+        os.environ.pop(name, None)
+    os.environ.update(_settings(mode))
+
+
+def _settings(mode: Mode) -> dict[str, str]:
+    """Return the settings of a mode on this processor.
+
+    OpenBLAS takes what it is told even where the processor lacks the instructions, which ends
+    the process; of its own it does not know every processor that has AVX-512.
+    """
+    if mode == "portable":
+        lacking = BLAS if "avx2" not in _flags() else None
+        return {name: value for name, value in PORTABLE.items() if name != lacking}
+    return {BLAS: "SkylakeX"} if _flags() >= AVX512 else {}
+
+
+def _flags() -> set[str]:
+    """Return the names of what the processor can do, as Linux gives them for x86-64."""
+    try:
+        with CPUINFO.open() as lines:
+            return next((set(line.split()) for line in lines if line.startswith("flags")), set())
+    except OSError:
+        return set()
 
 
 def current() -> Mode:
     """Return the mode that `prepare` has set."""
-    portable = all(os.environ.get(name) == value for name, value in PORTABLE.items())
+    wanted = _settings("portable")
+    portable = all(os.environ.get(name) == value for name, value in wanted.items())
     return "portable" if portable else "fast"
 
 
 def check(mode: Mode) -> None:
     """Import torch and say in a line when the bytes are not promised on this processor.
 
-    Raises RuntimeError when torch was imported before `prepare` could set `mode`.
+    Raises RuntimeError when torch or NumPy was imported before `prepare` could set `mode`.
     """
-    wanted = PORTABLE | ONE_THREAD if mode == "portable" else {}
+    wanted = _settings(mode) | ONE_THREAD if mode == "portable" else {}
     wrong = [name for name, value in wanted.items() if os.environ.get(name) != value]
     if wrong:
         raise RuntimeError(
-            f"torch was imported before its arithmetic was set ({', '.join(wrong)}): "
-            "import stages before torch"
+            "torch or numpy was imported before its arithmetic was set "
+            f"({', '.join(wrong)}): import stages first"
         )
-    doubt = processor_doubt()
+    doubt = machine_doubt()
     if doubt and mode == "portable":
         # ATen reads this at its first operation; code that the processor lacks would kill us
         os.environ[ISA] = "default"
         print(f"arithmetic: {doubt}: other bytes than in dvc.lock, figures agree roughly")
 
 
-def processor_doubt() -> str:
-    """Return why this processor cannot give the promised bytes, or nothing."""
+def machine_doubt() -> str:
+    """Return why the bytes are not promised with this processor and NumPy, or nothing."""
+    import numpy
     import torch
 
     found = torch.cpu.get_capabilities()
@@ -75,7 +102,10 @@ def processor_doubt() -> str:
         return f"the processor is {found['architecture']}, not x86-64"
     if not found["avx2"]:
         return f"the processor ({found['cpu_name']}) has no AVX2"
-    return ""
+    if BLAS not in _settings("portable"):
+        return f"{CPUINFO} does not tell what the processor can do"
+    blas = numpy.show_config(mode="dicts")["Build Dependencies"]["blas"]["name"]
+    return "" if "openblas" in blas else f"NumPy multiplies by {blas}, not by OpenBLAS"
 
 
 def doubt(mode: Mode, name: str) -> str:
@@ -85,7 +115,7 @@ def doubt(mode: Mode, name: str) -> str:
     """
     if mode == "fast":
         return "arithmetic is fast"
-    return "device is cuda" if name == "cuda" else processor_doubt()
+    return "device is cuda" if name == "cuda" else machine_doubt()
 
 
 def device(name: str, mode: Mode) -> torch.device:

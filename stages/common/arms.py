@@ -104,11 +104,10 @@ def starting_weights(
     tuned = fresh.take(torch.arange(members))
     assert members <= len(base.stack), "each continues another one"
     origin = torch.arange(members)
-    with torch.no_grad():
-        pairs = list(zip(tuned.layers, base.stack.layers, strict=True))
-        for mine, theirs in pairs if keeps_head(base, schema) else pairs[:-1]:
-            mine.weight.copy_(theirs.weight[origin])
-            mine.bias.copy_(theirs.bias[origin])
+    pairs = list(zip(tuned.layers, base.stack.layers, strict=True))
+    for mine, theirs in pairs if keeps_head(base, schema) else pairs[:-1]:
+        mine.weight.copy_(theirs.weight[origin])
+        mine.bias.copy_(theirs.bias[origin])
     return network.concatenate([fresh if arm.scratch else tuned for arm in arms])
 
 

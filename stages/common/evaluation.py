@@ -18,6 +18,7 @@ from stages.common.checkpoint import Checkpoint
 from stages.common.measurement import CHUNK
 from stages.common.network import Stack
 from stages.common.partition import Partition
+from stages.common.products import product
 from stages.common.schema import Schema
 from stages.common.tally import ClassTally, ValueTally
 
@@ -25,7 +26,6 @@ TOP_FEATURES = 3
 Figures = dict[str, float | int | None]
 
 
-@torch.no_grad()
 def predict(stack: Stack, schema: Schema, features: Tensor) -> Tensor:
     """Return class probabilities (B, C), or values (B,) in the unit of the table, float32."""
     if len(features) == 0:
@@ -185,9 +185,13 @@ def top_features(stack: Stack, schema: Schema, features: Tensor) -> list[list[st
     """
     if len(features) == 0:
         return []
-    x = features.detach().clone().requires_grad_()
-    answer = objective.join(schema.task, stack(x))[0].max(dim=1).values
-    share = torch.autograd.grad(answer.sum(), x)[0] * features
+    done = stack.run(features)
+    outputs = done.outputs.requires_grad_()
+    answer = objective.join(schema.task, outputs)[0].max(dim=1).values
+    (slope,) = torch.autograd.grad(answer.sum(), outputs)
+    *_, (_, first) = stack.slopes(done, slope)
+    by_input = product(first, stack.layers[0].weight.mT).sum(dim=0)
+    share = by_input * features
     names = schema.feature_names
     order = share.argsort(dim=1, descending=True, stable=True)[:, :TOP_FEATURES]
     return [[names[index] for index in row] for row in order.tolist()]

@@ -47,21 +47,21 @@ def examine(task: Task, stack: Stack, part: Partition) -> list[Health]:
     size = min(PROBE_ROWS, len(part))
     rows = torch.arange(size, device=part.target.device) * len(part) // size
     x, y = part.features[rows], part.target[rows]
-    computed = stack.hidden(x)
-    loss = objective.losses(task, computed[-1], y).mean(dim=1).sum()
-    weights = [layer.weight for layer in stack.layers]
-    gradients = torch.autograd.grad(loss, weights)
+    done = stack.run(x)
+    _, slopes = objective.training_losses(task, done.outputs, y)
+    gradients = [torch.empty_like(parameter) for parameter in stack.parameters()]
+    stack.gradients(done, slopes / size, out=gradients)
     found = []
-    for layer, (before, gradient) in enumerate(zip(computed, gradients, strict=True)):
+    for layer, (before, gradient) in enumerate(zip(done.computed, gradients[::2], strict=True)):
         squares = gradient.double().square().sum(dim=(1, 2)).tolist()
-        spread = before.detach().double().var(dim=(1, 2), correction=0).tolist()
+        spread = before.double().var(dim=(1, 2), correction=0).tolist()
         if layer < stack.depth - 1:
-            slope = derivative(stack, before.detach()).abs()
+            slope = stack.derive(torch.ones_like(before), before, done.activated[layer]).abs()
             saturated = (slope < SATURATED).double().mean(dim=(1, 2)).tolist()
             dead = (slope == 0).all(dim=1).double().mean(dim=1).tolist()
         else:
             saturated = dead = [0.0] * len(stack)
-        flat = weights[layer].detach().double().flatten(1)
+        flat = stack.layers[layer].weight.double().flatten(1)
         columns = (
             saturated,
             dead,
@@ -85,12 +85,6 @@ def table(found: Iterable[Health]) -> Tensor:
 def of_table(rows: Tensor) -> list[Health]:
     """Return what `table` was made of."""
     return [Health(int(layer), int(member), *figures) for layer, member, *figures in rows.tolist()]
-
-
-def derivative(stack: Stack, x: Tensor) -> Tensor:
-    """Return the activation's derivative at (K, B, H), by automatic differentiation."""
-    x = x.detach().requires_grad_()
-    return torch.autograd.grad(stack.activate(x).sum(), x)[0]
 
 
 def first_to_last(found: list[Health]) -> float:

@@ -15,7 +15,6 @@ from stages.common.partition import Partition
 CHUNK = 2048  # rows evaluated at once
 
 
-@torch.no_grad()
 def measure(task: Task, stack: Stack, part: Partition) -> tuple[Tensor, Tensor]:
     """Return mean loss and mean score of each member over a part, float64 (K,) each.
 
@@ -31,7 +30,6 @@ def measure(task: Task, stack: Stack, part: Partition) -> tuple[Tensor, Tensor]:
     return loss / len(part), score / len(part)
 
 
-@torch.no_grad()
 def measure_together(task: Task, stack: Stack, part: Partition) -> tuple[float, float]:
     """Return mean loss and score of the members' joint prediction over a part."""
     loss = score = 0.0
@@ -42,14 +40,12 @@ def measure_together(task: Task, stack: Stack, part: Partition) -> tuple[float, 
     return loss / len(part), score / len(part)
 
 
-@torch.no_grad()
 def row_scores(task: Task, stack: Stack, part: Partition) -> Tensor:
     """Return the score of each member and row, float32 (K, rows), on the CPU."""
     pairs = part.batches(CHUNK)
     return torch.cat([objective.scores(task, stack(x), y) for x, y in pairs], dim=1).cpu()
 
 
-@torch.no_grad()
 def weight_norms(stack: Stack) -> list[float]:
     """Return the L2 norm of each member's weights, biases left out."""
     squares = sum(layer.weight.double().square().sum(dim=(1, 2)) for layer in stack.layers)

@@ -9,7 +9,8 @@ logits (or on the standardised value).
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -17,6 +18,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from stages.common.errors import UserError
+from stages.common.lanes import by_lanes
+from stages.common.products import product
+
+aten = torch.ops.aten
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": torch.relu,
@@ -28,8 +33,19 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "softplus": F.softplus,
     "identity": lambda x: x,
 }
+# the gradient in front of an activation, by the gradient g behind it, what it was given (x)
+# and what it gave (y): the operations that automatic differentiation takes, too
+DERIVATIVES: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
+    "relu": lambda g, x, y: aten.threshold_backward.default(g, x, 0),
+    "sigmoid": lambda g, x, y: aten.sigmoid_backward.default(g, y),
+    "tanh": lambda g, x, y: aten.tanh_backward.default(g, y),
+    "gelu": lambda g, x, y: aten.gelu_backward.default(g, x),
+    "silu": lambda g, x, y: aten.silu_backward.default(g, x),
+    "elu": lambda g, x, y: aten.elu_backward.default(g, 1, 1, 1, False, x),
+    "softplus": lambda g, x, y: aten.softplus_backward.default(g, x, 1, 20),
+    "identity": lambda g, x, y: g,
+}
 EXACT = ("relu", "identity")  # no rounding, so the same by any code
-LANES = 64  # a multiple of the numbers that one round of vector instructions takes
 MODULES: dict[str, type[nn.Module]] = {
     "relu": nn.ReLU,
     "leaky_relu": nn.LeakyReLU,
@@ -48,20 +64,31 @@ class StackedLinear(nn.Module):
 
     def __init__(self, weight: Tensor, bias: Tensor) -> None:
         super().__init__()
-        self.weight = nn.Parameter(weight)
-        self.bias = nn.Parameter(bias)
+        self.weight = nn.Parameter(weight, requires_grad=False)
+        self.bias = nn.Parameter(bias, requires_grad=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map (K, B, in) to (K, B, out).
+        """Map (K, B, in) to (K, B, out)."""
+        return product(x, self.weight).add_(self.bias)
 
-        A product with a width of 1 takes a matrix-vector path for a stack of one, whose
-        sums have another order. A lone member is then computed beside a copy of itself,
-        so that it has the same bytes alone as in any stack.
-        """
-        if len(x) == 1 and min(x.shape[1], *self.weight.shape[1:]) == 1:
-            pair = (t.expand(2, -1, -1) for t in (self.bias, x, self.weight))
-            return torch.baddbmm(*pair)[:1]
-        return torch.baddbmm(self.bias, x, self.weight)
+
+@dataclass(frozen=True)
+class Pass:
+    """What a forward pass leaves for the way back, layer by layer.
+
+    given: what a layer takes (K, B, in); computed: what it makes of it, before the activation
+    (K, B, out), the last are the outputs; activated: that of a hidden layer behind its
+    activation; masks: the dropout of hidden layers, or None.
+    """
+
+    given: list[Tensor]
+    computed: list[Tensor]
+    activated: list[Tensor]
+    masks: Sequence[Tensor] | None
+
+    @property
+    def outputs(self) -> Tensor:
+        return self.computed[-1]
 
 
 class Stack(nn.Module):
@@ -102,46 +129,68 @@ class Stack(nn.Module):
 
         `masks`, one (K, B, H) factor per hidden layer, are dropout; none in evaluation.
         """
-        return self.hidden(x, masks)[-1]
+        return self.run(x, masks).outputs
 
-    def hidden(self, x: Tensor, masks: Sequence[Tensor] | None = None) -> list[Tensor]:
-        """Return what every layer computes before its activation; the last is the output."""
+    def run(self, x: Tensor, masks: Sequence[Tensor] | None = None) -> Pass:
+        """Return all that a forward pass computes; see `forward`."""
         if x.dim() == 2:
             x = x.expand(len(self), *x.shape)
-        computed = []
+        done = Pass([], [], [], masks)
         for index, layer in enumerate(self.layers):
-            computed.append(layer(x))
+            done.given.append(x)
+            done.computed.append(layer(x))
             if index < self.depth - 1:
-                x = self.activate(computed[-1])
+                x = self.activate(done.computed[-1])
+                done.activated.append(x)
                 if masks is not None:
                     x = x * masks[index]
-        return computed
+        return done
+
+    def slopes(self, done: Pass, slope: Tensor) -> Iterator[tuple[int, Tensor]]:
+        """Go the way of a pass back: yield each layer, the last one first, and its slope.
+
+        A layer's slope (K, B, out) is the gradient of a sum over members and rows by what the
+        layer computed; that of the outputs is given. By the weights (K, in, out) and the
+        biases (K, 1, out) of a layer the gradient is `given.mT @ slope` and the sum over rows.
+        """
+        for index in reversed(range(self.depth)):
+            yield index, slope
+            if index > 0:
+                slope = product(slope, self.layers[index].weight.mT)
+                if done.masks is not None:
+                    slope.mul_(done.masks[index - 1])
+                slope = self.derive(slope, done.computed[index - 1], done.activated[index - 1])
+
+    def gradients(self, done: Pass, slope: Tensor, out: Sequence[Tensor]) -> None:
+        """Write the gradient by each parameter, in their order, into `out`; see `slopes`."""
+        for index, each in self.slopes(done, slope):
+            product(done.given[index].mT, each, out=out[2 * index])
+            torch.sum(each, dim=1, keepdim=True, out=out[2 * index + 1])
 
     def activate(self, x: Tensor) -> Tensor:
-        """Apply the activation to (K, B, H).
-
-        The last few numbers of a tensor miss the vector instructions and take other code,
-        with another rounding in `exp` and its kin. They would be the last member's, whoever
-        that is: zeros behind them give every member the same code.
-        """
+        """Apply the activation to (K, B, H)."""
         if self.activation == "leaky_relu":
             return torch.where(x > 0, x, x * self.negative_slope[:, None, None])
-        spare = -x.numel() % LANES
-        if spare == 0 or self.activation in EXACT:
-            return ACTIVATIONS[self.activation](x)
-        padded = torch.cat([x.flatten(), x.new_zeros(spare)])
-        return ACTIVATIONS[self.activation](padded)[: x.numel()].view_as(x)
+        return self._each(ACTIVATIONS[self.activation], x)
+
+    def derive(self, slope: Tensor, x: Tensor, y: Tensor) -> Tensor:
+        """Return the slope in front of the activation by that behind it, where it made y of x."""
+        if self.activation == "leaky_relu":
+            return torch.where(x > 0, slope, slope * self.negative_slope[:, None, None])
+        return self._each(DERIVATIVES[self.activation], slope, x, y)
+
+    def _each(self, function: Callable[..., Tensor], *tensors: Tensor) -> Tensor:
+        return function(*tensors) if self.activation in EXACT else by_lanes(function, *tensors)
 
     def take(self, members: Tensor) -> Stack:
         """Return a new stack of copies of the members at an index, int64 (n,)."""
         return Stack(
-            [layer.weight.detach()[members] for layer in self.layers],
-            [layer.bias.detach()[members] for layer in self.layers],
+            [layer.weight[members] for layer in self.layers],
+            [layer.bias[members] for layer in self.layers],
             self.activation,
             self.negative_slope[members],
         )
 
-    @torch.no_grad()
     def put(self, members: Tensor, other: Stack, chosen: Tensor) -> None:
         """Overwrite members with copies of the `chosen` members of another stack."""
         for mine, theirs in zip(self.parameters(), other.parameters(), strict=True):
@@ -152,8 +201,8 @@ class Stack(nn.Module):
         modules: list[nn.Module] = []
         for place, layer in enumerate(self.layers):
             linear = nn.utils.skip_init(nn.Linear, *layer.weight.shape[1:])  # draws nothing
-            linear.weight.data = layer.weight.detach()[index].T.clone()
-            linear.bias.data = layer.bias.detach()[index, 0].clone()
+            linear.weight.data = layer.weight[index].T.clone()
+            linear.bias.data = layer.bias[index, 0].clone()
             modules.append(linear)
             if place < self.depth - 1:
                 slope = float(self.negative_slope[index])
@@ -178,8 +227,8 @@ def concatenate(stacks: Sequence[Stack]) -> Stack:
     """Join stacks of one shape and activation into one."""
     layers = list(zip(*(stack.layers for stack in stacks), strict=True))
     return Stack(
-        [torch.cat([layer.weight.detach() for layer in same]) for same in layers],
-        [torch.cat([layer.bias.detach() for layer in same]) for same in layers],
+        [torch.cat([layer.weight for layer in same]) for same in layers],
+        [torch.cat([layer.bias for layer in same]) for same in layers],
         stacks[0].activation,
         torch.cat([stack.negative_slope for stack in stacks]),
     )

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from stages.common.lanes import by_lanes
+
 Task = Literal["classification", "regression"]
 SCORE: dict[Task, str] = {"classification": "accuracy", "regression": "r2"}
 
@@ -46,25 +48,42 @@ def training_losses(
     task: Task,
     outputs: Tensor,
     target: Tensor,
-    mixing: tuple[Tensor, Tensor] | None,
-    weights: Tensor | None,
-) -> Tensor:
+    mixing: tuple[Tensor, Tensor] | None = None,
+    weights: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
     """Return `losses` with class weights, towards the mixture of each row and its partner.
 
     weights: see `class_weights`; each of the two losses has the weight of its own class.
+    Beside the losses (K, B) stands the gradient of each by its outputs, (K, B, C).
     """
-    own = _weighted_losses(task, outputs, target, weights)
+    own = _with_slopes(task, outputs, target, weights)
     if mixing is None:
         return own
     partner, weight = mixing
-    other = _weighted_losses(task, outputs, target[partner], weights)
+    other = _with_slopes(task, outputs, target[partner], weights)
+    return _blend(own[0], other[0], weight), _blend(own[1], other[1], weight[..., None])
+
+
+def _blend(own: Tensor, other: Tensor, weight: Tensor) -> Tensor:
     both = own * (1 - weight) + other * weight
     return torch.where(weight > 0, both, own)  # 0 times an infinite loss is no number
 
 
-def _weighted_losses(task: Task, outputs: Tensor, target: Tensor, weights: Tensor | None) -> Tensor:
-    every = losses(task, outputs, target)
-    return every if weights is None else every * weights[:, target]
+def _with_slopes(
+    task: Task, outputs: Tensor, target: Tensor, weights: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """Return the losses (K, B), weighed by class, and their gradients by the outputs (K, B, C)."""
+    if task == "regression":
+        return losses(task, outputs, target), 2 * (outputs - target[:, None])
+    # classes before rows, as in `losses`
+    logs, own = outputs.mT.log_softmax(dim=1), target.expand(len(outputs), len(target))
+    every = F.nll_loss(logs, own, reduction="none")
+    minus = logs.new_full((), -1.0).expand(len(outputs), 1, len(target))
+    slopes = by_lanes(torch.exp, logs).scatter_add_(1, own[:, None], minus).mT
+    if weights is None:
+        return every, slopes
+    weight = weights[:, target]
+    return every * weight, slopes * weight[..., None]
 
 
 def scores(task: Task, outputs: Tensor, target: Tensor) -> Tensor:

@@ -6,8 +6,6 @@ values. A frozen layer of a member does not move at all.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 
@@ -18,45 +16,57 @@ BETA2, EPSILON = 0.999, 1e-8  # AdamW's defaults in torch; momentum is its beta1
 
 
 class Optimizer:
-    """Updates all members of a stack in place."""
+    """Updates all members of a stack in place, each as one row of all its P parameters.
 
-    slots = 0  # tensors of state per parameter
+    The stack's parameters become parts of these rows, weights before biases. `step` moves
+    them by `gradients`: tensors shaped as the parameters and in their order, which whoever
+    calls it has filled.
+    """
+
+    slots = 0  # tensors of state, (K, P) each
 
     def __init__(self, stack: Stack, recipe: Recipe) -> None:
         self._follow(stack, recipe)
-        self.state = [[torch.zeros_like(p) for p in self.parameters] for _ in range(self.slots)]
+        self.state = [torch.zeros_like(self.rows) for _ in range(self.slots)]
 
     def _follow(self, stack: Stack, recipe: Recipe) -> None:
-        """Take up the parameters of a stack and, as columns (K, 1, 1), what moves them."""
+        """Take up the parameters of a stack and, as columns (K, 1), what moves them."""
         self.recipe = recipe
-        self.parameters: list[Tensor] = list(stack.parameters())
-        self.lr, self.momentum = _column(recipe.lr), _column(recipe.momentum)
-        self.weight_decay = _column(recipe.weight_decay)
-        layers = [_column(frozen) for frozen in recipe.frozen.unbind(dim=1)]
-        self.frozen = [frozen if bool(frozen.any()) else None for frozen in layers]
+        self.lr, self.momentum = recipe.lr[:, None], recipe.momentum[:, None]
+        self.weight_decay = recipe.weight_decay[:, None]
+        layers, depth = stack.layers, stack.depth
+        parameters = [layer.weight for layer in layers] + [layer.bias for layer in layers]
+        sizes = [parameter.shape[1:].numel() for parameter in parameters]
+        self.rows = torch.cat([parameter.flatten(1) for parameter in parameters], dim=1)
+        self.gradient = torch.zeros_like(self.rows)
+        parts = (rows.split(sizes, dim=1) for rows in (self.rows, self.gradient))
+        gradients = []
+        for parameter, part, gradient in zip(parameters, *parts, strict=True):
+            parameter.data = part.view(parameter.shape)
+            gradients.append(gradient.view(parameter.shape))
+        pairs = zip(gradients[:depth], gradients[depth:], strict=True)
+        self.gradients = [gradient for pair in pairs for gradient in pair]
+        decaying = sum(sizes) if recipe.decay_bias else sum(sizes[:depth])
+        self.decaying = self.rows[:, :decaying]
+        self.frozen: Tensor | None = None
+        if bool(recipe.frozen.any()):
+            repeats = torch.tensor(sizes, device=self.rows.device)
+            self.frozen = recipe.frozen.repeat(1, 2).repeat_interleave(repeats, dim=1)
 
-    @torch.no_grad()
-    def step(self, gradients: Sequence[Tensor]) -> None:
-        """Move every parameter (K, ., .) by its gradient of the same shape."""
-        for index, (parameter, gradient) in enumerate(zip(self.parameters, gradients, strict=True)):
-            frozen = self.frozen[index // 2]
-            decays = index % 2 == 0 or self.recipe.decay_bias
-            old = None if frozen is None else parameter.clone()
-            self._move(index, parameter, gradient, decays)
-            if frozen is not None and old is not None:
-                parameter.copy_(torch.where(frozen, old, parameter))
+    def step(self) -> None:
+        """Move every parameter by its gradient."""
+        old = None if self.frozen is None else self.rows.clone()
+        self._move()
+        if self.frozen is not None and old is not None:
+            self.rows.copy_(torch.where(self.frozen, old, self.rows))
 
-    def _move(self, index: int, parameter: Tensor, gradient: Tensor, decays: bool) -> None:
+    def _move(self) -> None:
         raise AssertionError("a subclass moves the parameters")
 
     def keep(self, stack: Stack, members: Tensor) -> None:
         """Continue with the members at an index only; `stack` holds them, in this order."""
         self._follow(stack, self.recipe.take(members))
-        self.state = [[tensor[members] for tensor in slot] for slot in self.state]
-
-
-def _column(values: Tensor) -> Tensor:
-    return values[:, None, None]
+        self.state = [tensor[members] for tensor in self.state]
 
 
 class SGD(Optimizer):
@@ -64,12 +74,11 @@ class SGD(Optimizer):
 
     slots = 1
 
-    def _move(self, index: int, parameter: Tensor, gradient: Tensor, decays: bool) -> None:
-        buffer = self.state[0][index]
-        torch.addcmul(gradient, self.momentum, buffer, out=buffer)
-        if decays:
-            buffer.addcmul_(self.weight_decay, parameter)
-        parameter.addcmul_(self.lr, buffer, value=-1)
+    def _move(self) -> None:
+        (buffer,) = self.state
+        torch.addcmul(self.gradient, self.momentum, buffer, out=buffer)
+        buffer[:, : self.decaying.shape[1]].addcmul_(self.weight_decay, self.decaying)
+        self.rows.addcmul_(self.lr, buffer, value=-1)
 
 
 class AdamW(Optimizer):
@@ -83,27 +92,21 @@ class AdamW(Optimizer):
 
     def __init__(self, stack: Stack, recipe: Recipe) -> None:
         super().__init__(stack, recipe)
-        ones = torch.ones_like(recipe.lr, dtype=torch.float64)
-        self.state.append([ones, ones.clone()])
+        ones = torch.ones_like(self.lr, dtype=torch.float64)
+        self.state += [ones, ones.clone()]
 
-    @torch.no_grad()
-    def step(self, gradients: Sequence[Tensor]) -> None:
-        first, second = self.state[2]
-        first.mul_(self.recipe.momentum.double())
-        second.mul_(BETA2)
-        super().step(gradients)
-
-    def _move(self, index: int, parameter: Tensor, gradient: Tensor, decays: bool) -> None:
+    def _move(self) -> None:
         lr, beta1 = self.lr, self.momentum
-        if decays:
-            parameter.mul_(1 - lr * self.weight_decay)
-        first, second = self.state[0][index], self.state[1][index]
-        first.mul_(beta1).add_((1 - beta1) * gradient)
-        second.mul_(BETA2).add_((1 - BETA2) * gradient.square())
-        share1, share2 = (_column(1 - power).to(parameter.dtype) for power in self.state[2])
+        first, second, power1, power2 = self.state
+        power1.mul_(beta1.double())
+        power2.mul_(BETA2)
+        self.decaying.mul_(1 - lr * self.weight_decay)
+        first.mul_(beta1).add_((1 - beta1) * self.gradient)
+        second.mul_(BETA2).add_((1 - BETA2) * self.gradient.square())
+        share1, share2 = ((1 - power).to(self.rows.dtype) for power in (power1, power2))
         # sqrt differs between processors, rsqrt does not
         root = (second / share2).rsqrt().reciprocal()
-        parameter.sub_(lr * (first / share1) / (root + EPSILON))
+        self.rows.sub_(lr * (first / share1) / (root + EPSILON))
 
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {"sgd": SGD, "adamw": AdamW}

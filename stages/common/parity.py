@@ -21,6 +21,7 @@ from stages.common.optimizer import OPTIMIZERS
 from stages.common.partition import Partition
 from stages.common.recipe import Recipe
 
+WRONG = "the gradients are not those of the loss: has an activation another one's derivative?"
 STILL = "the weights do not move: is every layer frozen, or the learning rate 0?"
 
 
@@ -42,16 +43,21 @@ def doubt(task: Task, stack: Stack, recipe: Recipe, rows: Partition) -> str:
         return "the loss is not that of the layers' outputs: is there a softmax before the loss?"
     copy = stack.take(torch.zeros(1, dtype=torch.int64, device=rows.target.device))
     sgd = OPTIMIZERS["sgd"](copy, replace(recipe, momentum=torch.zeros_like(recipe.momentum)))
-    found, true = [], []
+    found, given, true = [], [], []
     for _ in range(2):
-        before = [parameter.detach().clone() for parameter in copy.parameters()]
-        loss = objective.losses(task, copy(rows.features), rows.target).mean()
-        true.append(_flat(torch.autograd.grad(loss, list(copy.parameters()))))
+        before = [parameter.clone() for parameter in copy.parameters()]
+        network = copy.member(0)
+        loss = objective.losses(task, network(rows.features)[None], rows.target).mean()
+        gradients = torch.autograd.grad(loss, list(network.parameters()))
+        true.append(_flat([gradient.t() for gradient in gradients]))  # torch has (out, in)
         training.step(task, copy, sgd, Augmentation(recipe), rows.features, rows.target)
+        given.append(_flat(sgd.gradients))
         moved = [old - new for old, new in zip(before, copy.parameters(), strict=True)]
         found.append(_flat(moved) / recipe.lr)
     if not bool(found[0].any()):
         return STILL
+    if bool((given[0] - true[0]).norm() > 0.01 * true[0].norm()):
+        return WRONG
     error = (found[1] - true[1]).norm()
     if bool((found[1] - true[1] - true[0]).norm() < 0.1 * error):
         return "gradients add up from step to step: are gradients reset at every step?"
@@ -59,4 +65,4 @@ def doubt(task: Task, stack: Stack, recipe: Recipe, rows: Partition) -> str:
 
 
 def _flat(tensors: Sequence[Tensor]) -> Tensor:
-    return torch.cat([tensor.detach().flatten() for tensor in tensors])
+    return torch.cat([tensor.flatten() for tensor in tensors])

@@ -153,7 +153,7 @@ class Run:
         return {
             "epoch": self.epoch,
             "active": self.active,
-            "weights": [weight.detach() for weight in self.stack.parameters()],
+            "weights": [weight.detach().clone() for weight in self.stack.parameters()],
             "optimizer": self.optimizer.state,
             "streams": [generator.get_state() for generator in self._generators()],
             "kept": [weight.detach() for weight in fitted.stack.parameters()],
@@ -171,9 +171,8 @@ class Run:
         for stack, saved in ((self.stack, state["weights"]), (kept, state["kept"])):
             for weight, value in zip(stack.parameters(), saved, strict=True):
                 weight.data.copy_(value)
-        for slot, saved in zip(self.optimizer.state, state["optimizer"], strict=True):
-            for tensor, value in zip(slot, saved, strict=True):
-                tensor.copy_(value)
+        for tensor, value in zip(self.optimizer.state, state["optimizer"], strict=True):
+            tensor.copy_(value)
         for generator, position in zip(self._generators(), state["streams"], strict=True):
             generator.set_state(position)
         best, history = records(state["best"]), records(state["history"])
@@ -242,10 +241,7 @@ def gathered(recipe: Recipe, members: Sequence[tuple[State, int]]) -> State:
         "epoch": states[0]["epoch"],
         "active": torch.arange(len(members)),
         "weights": rows([state["weights"] for state in states], places),
-        "optimizer": [
-            rows(slot, places)
-            for slot in zip(*(state["optimizer"] for state in states), strict=True)
-        ],
+        "optimizer": rows([state["optimizer"] for state in states], places),
         "streams": [states[member]["streams"][at] for at, member in enumerate(drawing)],
         "kept": rows([state["kept"] for state in states], kept),
         "best": table("best"),
@@ -309,24 +305,15 @@ def step(
     """Update every member with one batch (B, F), (B,); return the losses (K, B) before it.
 
     The loss of a member is the mean over the batch, in which each row has the weight of its
-    class (K, C). Members share no weight, so the gradient of the sum over members is each
-    member's own gradient.
+    class (K, C). Members share no weight, so each has the gradient of its own loss.
     """
     mixing = augmentation.mixing(len(y))
-    outputs = stack(
+    done = stack.run(
         augmentation.features(x, mixing), augmentation.masks(len(y), stack.widths[1:-1])
     )
-    outputs.register_hook(_in_order)
-    losses = objective.training_losses(task, outputs, y, mixing, class_weights)
-    gradients = torch.autograd.grad(losses.sum() / len(y), optimizer.parameters)
-    optimizer.step(gradients)
-    return losses.detach()
-
-
-def _in_order(gradient: Tensor) -> Tensor:
-    """Return a copy in the one order of memory that every stack has, hence one order of sums.
-
-    `contiguous` would leave the strides of a batch of one row as they are; by these a product
-    chooses how it sums.
-    """
-    return torch.empty_like(gradient, memory_format=torch.contiguous_format).copy_(gradient)
+    losses, slopes = objective.training_losses(task, done.outputs, y, mixing, class_weights)
+    # in the one order of memory that every stack has; a product chooses by it how it sums
+    slope = torch.div(slopes, len(y), out=slopes.new_empty(slopes.shape))
+    stack.gradients(done, slope, out=optimizer.gradients)
+    optimizer.step()
+    return losses
