@@ -44,6 +44,29 @@ def test_a_members_product_has_the_same_bytes_alone_and_in_any_stack(members, ro
                 assert part.numpy().tobytes() == whole[index].numpy().tobytes()
 
 
+@pytest.mark.parametrize(
+    "shape", [(1, 200, 1), (1, 1, 9), (9, 1, 1), (1, 64, 9), (64, 200, 1), (9, 1, 64)]
+)
+def test_a_stride_that_means_nothing_changes_no_byte(shape):
+    """That of a dimension of 1: torch gives it one that can depend on the stack."""
+    rows, inner, columns = shape
+    for left in layouts(draw(1, rows, inner)):
+        for right in layouts(draw(1, inner, columns, seed=1)):
+            expected = product(left, right)
+            for odd in (1, 3, 50):
+                pair = [
+                    matrices.as_strided(
+                        matrices.shape,
+                        [
+                            odd if size == 1 else stride
+                            for size, stride in zip(matrices.shape, matrices.stride(), strict=True)
+                        ],
+                    )
+                    for matrices in (left, right)
+                ]
+                assert product(*pair).numpy().tobytes() == expected.numpy().tobytes()
+
+
 def test_a_product_is_written_where_it_shall_be_and_nowhere_else():
     rows = torch.full((3, 2 * 4 + 5), 7.0)
     left, right = draw(3, 2, 6), draw(3, 6, 4, seed=1)

@@ -12,7 +12,7 @@ from stages.common.network import Stack
 from stages.common.objective import Task
 from stages.common.partition import Partition
 
-CHUNK = 2048  # rows evaluated at once
+CHUNK = 256  # rows evaluated at once: what a stack makes of them should fit a cache
 
 
 def measure(task: Task, stack: Stack, part: Partition) -> tuple[Tensor, Tensor]:

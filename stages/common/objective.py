@@ -95,7 +95,7 @@ def scores(task: Task, outputs: Tensor, target: Tensor) -> Tensor:
     """
     if task == "regression":
         return 1 - losses(task, outputs, target)
-    return (outputs.argmax(dim=-1) == target).float()
+    return (outputs.max(dim=-1).indices == target).float()  # quicker than argmax
 
 
 def join(task: Task, outputs: Tensor) -> Tensor:

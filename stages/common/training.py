@@ -24,7 +24,7 @@ from stages.common.progress import Progress
 from stages.common.recipe import Recipe
 from stages.common.resume import Slot, State
 
-DIVERGED = 10.0  # times the training loss of the starting weights, or of knowing nothing
+DIVERGED = 10.0  # times the validation loss of the starting weights, or of knowing nothing
 KNOWS_NOTHING = 1.0  # about the loss of a constant answer, for classes and standardised values
 
 Observer = Callable[[int, Stack, list[int]], Tensor]
@@ -113,7 +113,7 @@ class Run:
         """Begin a training, whose epoch 0 is measured, or go on with the `saved` one.
 
         thorough: measure the training rows after each epoch. Else a record has the running
-        loss as its `train_loss` and NaN as its `train_score` from epoch 1 on.
+        loss as its `train_loss`, which is NaN in epoch 0, and NaN as its `train_score`.
         """
         self.task, self.given, self.recipe = task, stack, recipe
         self.train, self.val, self.observe, self.thorough = train, val, observe, thorough
@@ -190,10 +190,11 @@ class Run:
     def _measure(self, running: Tensor | None) -> list[Record]:
         """Return a record per active member; running: the losses of the epoch, float64 (K,)."""
         on_val = measurement.measure(self.task, self.stack, self.val)
-        if running is None or self.thorough:
+        nothing = torch.full_like(on_val[0], math.nan)
+        if self.thorough:
             on_train = measurement.measure(self.task, self.stack, self.train)
         else:
-            on_train = running, torch.full_like(running, math.nan)
+            on_train = nothing if running is None else running, nothing
         columns = (on_train[0] if running is None else running, *on_train, *on_val)
         lists = (column.tolist() for column in columns)
         rows = zip(self.active.tolist(), *lists, strict=True)
@@ -258,7 +259,7 @@ def _note(
     improved, staying = [], []
     for place, record in enumerate(records):
         member = record.member
-        limit = DIVERGED * max(first[member].train_loss, KNOWS_NOTHING)
+        limit = DIVERGED * max(first[member].val_loss, KNOWS_NOTHING)
         if not record.train_loss <= limit or not record.val_loss < float("inf"):
             fitted.diverged[member] = True
             continue
@@ -312,8 +313,6 @@ def step(
         augmentation.features(x, mixing), augmentation.masks(len(y), stack.widths[1:-1])
     )
     losses, slopes = objective.training_losses(task, done.outputs, y, mixing, class_weights)
-    # in the one order of memory that every stack has; a product chooses by it how it sums
-    slope = torch.div(slopes, len(y), out=slopes.new_empty(slopes.shape))
-    stack.gradients(done, slope, out=optimizer.gradients)
+    stack.gradients(done, slopes.div_(len(y)), out=optimizer.gradients)
     optimizer.step()
     return losses
