@@ -39,6 +39,7 @@ from stages.common import (
 from stages.common.batches import Augmentation
 from stages.common.optimizer import OPTIMIZERS
 from stages.common.partition import Partition
+from stages.common.products import product
 from stages.common.recipe import Recipe
 from stages.common.schema import Schema
 from stages.common.settings import Range, Search, Settings, Space
@@ -237,15 +238,14 @@ def _step(size: int) -> float:
 def _products(size: int) -> float:
     """Return the microseconds of the eight products of a step: forward, weights, inputs."""
     weights = [torch.randn(size, *pair) for pair in itertools.pairwise(widths())]
-    biases = [torch.randn(size, 1, width) for width in widths()[1:]]
     values = [torch.randn(size, peers.BATCH, width) for width in widths()]
 
     def work() -> None:
-        for at, (bias, weight) in enumerate(zip(biases, weights, strict=True)):
-            torch.baddbmm(bias, values[at], weight)
-            torch.bmm(values[at].mT, values[at + 1])
+        for at, weight in enumerate(weights):
+            product(values[at], weight)
+            product(values[at].mT, values[at + 1])
             if at > 0:
-                torch.bmm(values[at + 1], weight.mT)
+                product(values[at + 1], weight.mT)
 
     return _quickest(work)
 

@@ -129,12 +129,13 @@ def halving(rate: float) -> None:
 
 def steps() -> None:
     """Print the time of a training step beside that of its matrix products alone."""
-    for size, (step, products) in ours("steps", *STACKS).items():
-        goal = f" (goal {RATIO}, {reached(step / products <= RATIO)})" if size == "64" else ""
-        print(
-            f"step of a stack of {size:2}, portable: {step:5.0f} us, its products {products:5.0f} "
-            f"us: {step / products:.2f} times{goal}"
-        )
+    for mode in MODES:
+        for size, (step, products) in ours("steps", *STACKS, mode=mode).items():
+            goal = f" (goal {RATIO}, {reached(step / products <= RATIO)})" if size == "64" else ""
+            print(
+                f"step of a stack of {size:>2}, {mode}: {step:.0f} us, its products "
+                f"{products:.0f} us: {step / products:.2f} times{goal}"
+            )
 
 
 def costs() -> None:
