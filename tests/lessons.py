@@ -242,7 +242,7 @@ shrunk from {HEAD[transfer_gain]:.3f} to {longer[transfer_gain]:.3f} (95 % inter
 {longer[transfer_gain_low]:.3f} to {longer[transfer_gain_high]:.3f}).""",
         claim=lambda of: (
             all(of[name]["freeze 0"] > 1.02 * of[name]["freeze 1"] for name in (BASE, "longer"))
-            and all(of[name]["freeze 1"] > 1.05 * of[name]["freeze 2"] for name in (BASE, "longer"))
+            and all(of[name]["freeze 1"] > 1.1 * of[name]["freeze 2"] for name in (BASE, "longer"))
             and of["longer"]["control_val_accuracy"] > 1.1 * of["longer"]["freeze 2"]
             and of["longer"]["transfer_gain"] < 0.5 * of[BASE]["transfer_gain"]
         ),
