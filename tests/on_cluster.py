@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import signal
 import threading
 import time
+from unittest import mock
 
 import stages  # noqa: F401  isort: skip
 import psutil
 import torch
 from ray.cluster_utils import Cluster
 
-from stages.common import params, race, space
+from stages.common import arithmetic, params, race, space
 from stages.common.partition import Partition
 from stages.common.settings import Search
 from stages.common.trials import Common
@@ -74,8 +76,11 @@ def main() -> None:
     base = params.load(ROOT / "params.yaml").search
     change = {"trials": 16, "epochs": 9, "halving": 3, "workers": 2, "engine": "local"}
     found: dict[str, object] = {"local": result(base.model_copy(update=change))}
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
-    cluster.add_node(num_cpus=1)
+    with mock.patch.dict(os.environ):
+        for name in arithmetic.PORTABLE.keys() | arithmetic.ONE_THREAD.keys():
+            os.environ.pop(name, None)  # machines of a cluster do not have our settings
+        cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+        cluster.add_node(num_cpus=1)
     try:
         change |= {"engine": "ray", "address": cluster.address}
         found["cluster"] = result(base.model_copy(update=change))

@@ -78,6 +78,12 @@ def figures(folder: Path, stage: str, **changes: Any) -> None:
     path.write_text(json.dumps({key: value for key, value in found.items() if value is not None}))
 
 
+def recorded(stage: str) -> dict[str, Any]:
+    """Return the figures of a stage that this repository records."""
+    found: dict[str, Any] = json.loads((ROOT / f"metrics/{stage}.json").read_text())
+    return found
+
+
 def regression(folder: Path) -> None:
     """Make the figures those of a regression."""
     kept = {"test_rmse": 1.5, "test_mae": 1.1, "test_r2": 0.8, "test_rows": 3}

