@@ -174,7 +174,7 @@ def test_updates_in_the_wrong_direction_are_found(monkeypatch, fails):
 
 
 def test_the_derivative_of_another_activation_is_found(monkeypatch, fails):
-    monkeypatch.setitem(network.DERIVATIVES, "relu", lambda g, x, y: g)
+    monkeypatch.setitem(network.BACKWARD, "relu", lambda g, x, y: g)
     assert "has an activation another one's derivative?" in fails()
 
 

@@ -77,7 +77,7 @@ def test_the_table_of_derivatives_covers_every_activation():
 def test_derivatives_at_minus_one_zero_and_one_are_those_of_the_closed_form(activation):
     stack = one_unit(activation, 1.0)
     at = torch.tensor([-1.0, 0.0, 1.0]).view(1, 3, 1)
-    found = stack.derive(torch.ones_like(at), at, stack.activate(at))
+    found = stack.activation_gradient(torch.ones_like(at), at, stack.activate(at))
     assert found.flatten().tolist() == pytest.approx(DERIVATIVES[activation], abs=1e-6)
 
 
@@ -86,7 +86,7 @@ def test_leaky_relu_has_its_slope_at_every_negative_input_and_member(width):
     stack = drawn([2, width, 2], "leaky_relu", members=2)
     stack.negative_slope = torch.tensor([0.2, 0.01])
     at = torch.linspace(-9, -0.1, 10 * width).view(2, 5, width)
-    found = stack.derive(torch.ones_like(at), at, stack.activate(at))
+    found = stack.activation_gradient(torch.ones_like(at), at, stack.activate(at))
     assert torch.equal(found, stack.negative_slope[:, None, None].expand(2, 5, width))
 
 

@@ -57,7 +57,7 @@ def gradients(stack: Stack, x: Tensor, masks: list[Tensor] | None = None) -> lis
     """The gradient of the sum of all squared outputs by each parameter."""
     done = stack.run(x, masks)
     found = [torch.empty_like(parameter) for parameter in stack.parameters()]
-    stack.gradients(done, 2 * done.outputs, out=found)
+    stack.write_gradients(done, 2 * done.outputs, out=found)
     return found
 
 
@@ -68,7 +68,7 @@ def sigmoid(x: float) -> float:
 def test_every_activation_of_the_settings_can_be_computed_and_taken_out():
     allowed = set(typing.get_args(Activation))
     assert allowed == set(MODULES) == set(ACTIVATIONS) | {"leaky_relu"}
-    assert set(network.DERIVATIVES) == set(ACTIVATIONS)
+    assert set(network.BACKWARD) == set(ACTIVATIONS)
 
 
 DERIVATIVES: dict[str, Callable[[float], float]] = {
@@ -90,7 +90,7 @@ DERIVATIVES: dict[str, Callable[[float], float]] = {
 @pytest.mark.parametrize("name", NAMES)
 def test_activation_derivatives_have_their_closed_form(name, x):
     at, stack = torch.full((1, 1, 1), x), build([1, 1, 1], 1, name, slopes=[0.05])
-    slope = stack.derive(torch.ones(1, 1, 1), at, stack.activate(at))
+    slope = stack.activation_gradient(torch.ones(1, 1, 1), at, stack.activate(at))
     assert slope.item() == pytest.approx(DERIVATIVES[name](x), abs=1e-6)
 
 
@@ -113,7 +113,7 @@ def test_gradients_are_those_of_automatic_differentiation_of_the_member(name, dr
     masks = [(torch.rand(shape, generator=draw) > 0.3) * 1.5 for shape in shapes]
     found = gradients(stack, x, masks if dropped else None)
     done = stack.run(x, masks if dropped else None)
-    slopes = dict(stack.slopes(done, 2 * done.outputs))
+    slopes = dict(stack.backward(done, 2 * done.outputs))
     for member in range(3):
         plain, out, computed = stack.member(member), x, []
         linears = [module for module in plain if isinstance(module, nn.Linear)]
@@ -137,7 +137,7 @@ def test_gradients_are_those_of_automatic_differentiation_of_the_member(name, dr
 def test_leaky_gradients_of_negative_inputs_are_the_members_own_slope(width):
     x = -rows(5, width).abs().expand(2, 5, width) - 0.1
     stack = build([1, width, 1], 2, "leaky_relu", slopes=[0.01, 0.3])
-    slope = stack.derive(torch.ones_like(x), x, stack.activate(x))
+    slope = stack.activation_gradient(torch.ones_like(x), x, stack.activate(x))
     assert torch.equal(slope, torch.tensor([0.01, 0.3])[:, None, None].expand_as(x))
 
 
@@ -355,9 +355,11 @@ def test_activations_have_the_same_bytes_alone_and_in_any_stack(activation):
     for count in (1, 7):
         x = rows(members * count, 1).reshape(members, count, 1) * 3
         whole = stack.activate(x)
-        slopes = stack.derive(x, x, whole)
+        slopes = stack.activation_gradient(x, x, whole)
         for member in range(members):
             one, given = stack.take(torch.tensor([member])), x[[member]]
             alone = one.activate(given)
             assert same_bytes(alone[0], whole[member]), x[member]
-            assert same_bytes(one.derive(given, given, alone)[0], slopes[member]), x[member]
+            assert same_bytes(one.activation_gradient(given, given, alone)[0], slopes[member]), x[
+                member
+            ]

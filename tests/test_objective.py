@@ -122,31 +122,31 @@ def test_mixing_of_strength_0_changes_nothing(task):
     outputs = draw(2, 6, 3 if task == "classification" else 1)
     target = labels(6, 3) if task == "classification" else draw(6, seed=1)
     mixing = torch.arange(5, -1, -1), torch.zeros(2, 6)
-    losses, slopes = objective.training_losses(task, outputs, target)
-    mixed_losses, mixed_slopes = objective.training_losses(task, outputs, target, mixing)
+    losses, gradient = objective.training_losses(task, outputs, target)
+    mixed_losses, mixed_gradient = objective.training_losses(task, outputs, target, mixing)
     assert torch.equal(losses, objective.losses(task, outputs, target))
     assert torch.equal(mixed_losses, losses)
-    assert torch.equal(mixed_slopes, slopes)
+    assert torch.equal(mixed_gradient, gradient)
 
 
 @pytest.mark.parametrize("weighed", [False, True])
 @pytest.mark.parametrize("mixed", [False, True])
 @pytest.mark.parametrize("task", ["classification", "regression"])
 @pytest.mark.parametrize("rows", [1, 6, 32])
-def test_slopes_are_those_of_automatic_differentiation(task, mixed, weighed, rows):
+def test_gradients_are_those_of_automatic_differentiation(task, mixed, weighed, rows):
     outputs = draw(3, rows, 4 if task == "classification" else 1).requires_grad_()
     target = labels(rows, 4) if task == "classification" else draw(rows, seed=1)
     mixing = (torch.arange(rows - 1, -1, -1), draw(3, rows, seed=2).sigmoid() / 2)
     weights = draw(3, 4, seed=3).exp() if weighed and task == "classification" else None
-    losses, slopes = objective.training_losses(
+    losses, gradient = objective.training_losses(
         task, outputs, target, mixing if mixed else None, weights
     )
     (true,) = torch.autograd.grad(losses.sum(), outputs)
-    torch.testing.assert_close(slopes, true)
+    torch.testing.assert_close(gradient, true)
 
 
 @pytest.mark.parametrize("rows", [1, 5, 29])
-def test_losses_and_slopes_have_the_same_bytes_alone_and_in_any_stack(rows):
+def test_losses_and_gradients_have_the_same_bytes_alone_and_in_any_stack(rows):
     outputs, target = draw(20, rows, 7) * 5, labels(rows, 7)
     whole = objective.training_losses("classification", outputs, target)
     for member in range(20):

@@ -44,7 +44,7 @@ checkpoint   a stack with everything needed to use it, in one file
 recipe       how each member of a stack is trained
 batches      the order of rows, the noise and the mixing of a training step
 optimizer    SGD and AdamW with one setting per member
-objective    loss and score per row, by task; the slopes of the loss
+objective    loss and score per row, by task; the gradient of the loss
 measurement  loss and score of a stack on one part
 training     the loop that trains a stack
 curves       what was measured per epoch, as tables for plots

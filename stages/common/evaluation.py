@@ -188,8 +188,8 @@ def top_features(stack: Stack, schema: Schema, features: Tensor) -> list[list[st
     done = stack.run(features)
     outputs = done.outputs.requires_grad_()
     answer = objective.join(schema.task, outputs)[0].max(dim=1).values
-    (slope,) = torch.autograd.grad(answer.sum(), outputs)
-    *_, (_, first) = stack.slopes(done, slope)
+    (gradient,) = torch.autograd.grad(answer.sum(), outputs)
+    *_, (_, first) = stack.backward(done, gradient)
     by_input = product(first, stack.layers[0].weight.mT).sum(dim=0)
     share = by_input * features
     names = schema.feature_names

@@ -48,17 +48,19 @@ def examine(task: Task, stack: Stack, part: Partition) -> list[Health]:
     rows = torch.arange(size, device=part.target.device) * len(part) // size
     x, y = part.features[rows], part.target[rows]
     done = stack.run(x)
-    _, slopes = objective.training_losses(task, done.outputs, y)
+    _, gradient = objective.training_losses(task, done.outputs, y)
     gradients = [torch.empty_like(parameter) for parameter in stack.parameters()]
-    stack.gradients(done, slopes / size, out=gradients)
+    stack.write_gradients(done, gradient / size, out=gradients)
     found = []
     for layer, (before, gradient) in enumerate(zip(done.computed, gradients[::2], strict=True)):
         squares = gradient.double().square().sum(dim=(1, 2)).tolist()
         spread = before.double().var(dim=(1, 2), correction=0).tolist()
         if layer < stack.depth - 1:
-            slope = stack.derive(torch.ones_like(before), before, done.activated[layer]).abs()
-            saturated = (slope < SATURATED).double().mean(dim=(1, 2)).tolist()
-            dead = (slope == 0).all(dim=1).double().mean(dim=1).tolist()
+            steepness = stack.activation_gradient(
+                torch.ones_like(before), before, done.activated[layer]
+            ).abs()
+            saturated = (steepness < SATURATED).double().mean(dim=(1, 2)).tolist()
+            dead = (steepness == 0).all(dim=1).double().mean(dim=1).tolist()
         else:
             saturated = dead = [0.0] * len(stack)
         flat = stack.layers[layer].weight.double().flatten(1)

@@ -33,9 +33,9 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "softplus": F.softplus,
     "identity": lambda x: x,
 }
-# the gradient in front of an activation, by the gradient g behind it, what it was given (x)
-# and what it gave (y): the operations that automatic differentiation takes, too
-DERIVATIVES: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
+# the gradient by x, of which an activation made y, from that by y (g): what automatic
+# differentiation calls, too
+BACKWARD: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
     "relu": lambda g, x, y: aten.threshold_backward.default(g, x, 0),
     "sigmoid": lambda g, x, y: aten.sigmoid_backward.default(g, y),
     "tanh": lambda g, x, y: aten.tanh_backward.default(g, y),
@@ -136,37 +136,37 @@ class Stack(nn.Module):
         if x.dim() == 2:
             x = x.expand(len(self), *x.shape)
         done = Pass([], [], [], masks)
-        for index, layer in enumerate(self.layers):
+        for index, layer in enumerate(self.layers[:-1]):
             done.given.append(x)
-            if index == self.depth - 1:
-                # classes before rows in memory: what follows runs over the rows, which are more
-                done.computed.append(product(layer.weight.mT, x.mT).add_(layer.bias.mT).mT)
-                return done
             done.computed.append(layer(x))
             x = self.activate(done.computed[-1])
             done.activated.append(x)
             if masks is not None:
                 x = x * masks[index]
-        raise AssertionError("a network has a layer")
+        last = self.layers[-1]
+        done.given.append(x)
+        # classes before rows in memory: what follows runs over the rows, which are more
+        done.computed.append(product(last.weight.mT, x.mT).add_(last.bias.mT).mT)
+        return done
 
-    def slopes(self, done: Pass, slope: Tensor) -> Iterator[tuple[int, Tensor]]:
-        """Go the way of a pass back: yield each layer, the last one first, and its slope.
+    def backward(self, done: Pass, gradient: Tensor) -> Iterator[tuple[int, Tensor]]:
+        """Go the way of a pass back: yield each layer, the last one first, and its gradient.
 
-        A layer's slope (K, B, out) is the gradient of a sum over members and rows by what the
-        layer computed; that of the outputs is given. By the weights (K, in, out) and the
-        biases (K, 1, out) of a layer the gradient is `given.mT @ slope` and the sum over rows.
+        It is the gradient (K, B, out) of a sum over members and rows by what the layer computed;
+        that by the outputs is given.
         """
         for index in reversed(range(self.depth)):
-            yield index, slope
+            yield index, gradient
             if index > 0:
-                slope = product(slope, self.layers[index].weight.mT)
+                gradient = product(gradient, self.layers[index].weight.mT)
                 if done.masks is not None:
-                    slope.mul_(done.masks[index - 1])
-                slope = self.derive(slope, done.computed[index - 1], done.activated[index - 1])
+                    gradient.mul_(done.masks[index - 1])
+                before, behind = done.computed[index - 1], done.activated[index - 1]
+                gradient = self.activation_gradient(gradient, before, behind)
 
-    def gradients(self, done: Pass, slope: Tensor, out: Sequence[Tensor]) -> None:
-        """Write the gradient by each parameter, in their order, into `out`; see `slopes`."""
-        for index, each in self.slopes(done, slope):
+    def write_gradients(self, done: Pass, gradient: Tensor, out: Sequence[Tensor]) -> None:
+        """Write the gradients by the parameters, in their order, into `out`; see `backward`."""
+        for index, each in self.backward(done, gradient):
             product(done.given[index].mT, each, out=out[2 * index])
             torch.sum(each, dim=1, keepdim=True, out=out[2 * index + 1])
 
@@ -176,11 +176,11 @@ class Stack(nn.Module):
             return torch.where(x > 0, x, x * self.negative_slope[:, None, None])
         return self._each(ACTIVATIONS[self.activation], x)
 
-    def derive(self, slope: Tensor, x: Tensor, y: Tensor) -> Tensor:
-        """Return the slope in front of the activation by that behind it, where it made y of x."""
+    def activation_gradient(self, gradient: Tensor, x: Tensor, y: Tensor) -> Tensor:
+        """Return the gradient by x, of which the activation made y, from that by y (K, B, H)."""
         if self.activation == "leaky_relu":
-            return torch.where(x > 0, slope, slope * self.negative_slope[:, None, None])
-        return self._each(DERIVATIVES[self.activation], slope, x, y)
+            return torch.where(x > 0, gradient, gradient * self.negative_slope[:, None, None])
+        return self._each(BACKWARD[self.activation], gradient, x, y)
 
     def _each(self, function: Callable[..., Tensor], *tensors: Tensor) -> Tensor:
         return function(*tensors) if self.activation in EXACT else by_lanes(function, *tensors)

@@ -56,11 +56,11 @@ def training_losses(
     weights: see `class_weights`; each of the two losses has the weight of its own class.
     Beside the losses (K, B) stands the gradient of each by its outputs, (K, B, C).
     """
-    own = _with_slopes(task, outputs, target, weights)
+    own = _with_gradient(task, outputs, target, weights)
     if mixing is None:
         return own
     partner, weight = mixing
-    other = _with_slopes(task, outputs, target[partner], weights)
+    other = _with_gradient(task, outputs, target[partner], weights)
     return _blend(own[0], other[0], weight), _blend(own[1], other[1], weight[..., None])
 
 
@@ -69,7 +69,7 @@ def _blend(own: Tensor, other: Tensor, weight: Tensor) -> Tensor:
     return torch.where(weight > 0, both, own)  # 0 times an infinite loss is no number
 
 
-def _with_slopes(
+def _with_gradient(
     task: Task, outputs: Tensor, target: Tensor, weights: Tensor | None
 ) -> tuple[Tensor, Tensor]:
     """Return the losses (K, B), weighed by class, and their gradients by the outputs (K, B, C)."""
@@ -79,11 +79,11 @@ def _with_slopes(
     logs, own = outputs.mT.log_softmax(dim=1), target.expand(len(outputs), len(target))
     every = F.nll_loss(logs, own, reduction="none")
     minus = logs.new_full((), -1.0).expand(len(outputs), 1, len(target))
-    slopes = by_lanes(torch.exp, logs).scatter_add_(1, own[:, None], minus).mT
+    gradient = by_lanes(torch.exp, logs).scatter_add_(1, own[:, None], minus).mT
     if weights is None:
-        return every, slopes
+        return every, gradient
     weight = weights[:, target]
-    return every * weight, slopes * weight[..., None]
+    return every * weight, gradient * weight[..., None]
 
 
 def scores(task: Task, outputs: Tensor, target: Tensor) -> Tensor:

@@ -312,7 +312,7 @@ def step(
     done = stack.run(
         augmentation.features(x, mixing), augmentation.masks(len(y), stack.widths[1:-1])
     )
-    losses, slopes = objective.training_losses(task, done.outputs, y, mixing, class_weights)
-    stack.gradients(done, slopes.div_(len(y)), out=optimizer.gradients)
+    losses, gradient = objective.training_losses(task, done.outputs, y, mixing, class_weights)
+    stack.write_gradients(done, gradient.div_(len(y)), out=optimizer.gradients)
     optimizer.step()
     return losses
