@@ -69,6 +69,7 @@ def test_fast_removes_the_portable_settings_before_torch_comes():
     [
         ("processor\t: 0\n" + FLAGS.format(AVX512), "Haswell", "SkylakeX"),
         (FLAGS.format("avx2") + FLAGS.format(AVX512), "Haswell", None),
+        (FLAGS.format(AVX512.removesuffix("avx512vl")), "Haswell", None),
         (FLAGS.format("avx avx512f"), None, None),
         ("processor\t: 0\nFeatures\t: fp asimd\n", None, None),
         ("", None, None),
@@ -90,6 +91,21 @@ def test_openblas_is_told_nothing_that_the_processor_cannot_do(
             arithmetic.prepare(mode)
             assert os.environ.get("OPENBLAS_CORETYPE") == wanted
             assert arithmetic.current() == mode
+            if mode == "portable":
+                arithmetic.check(mode)  # nothing is missing that this processor can have
+                del os.environ["MKL_CBWR"]
+                assert arithmetic.current() == "fast"
+
+
+def test_another_way_of_summing_is_said_at_every_stage_and_changes_no_setting():
+    said = output(
+        "import os, stages; os.environ['OPENBLAS_CORETYPE'] = 'Nehalem'; import numpy;"
+        "os.environ['OPENBLAS_CORETYPE'] = 'Haswell'; from stages.common import arithmetic;"
+        "arithmetic.check('portable'); arithmetic.check('portable')"
+    )
+    first, second = said.splitlines()
+    assert first == second
+    assert first.startswith("arithmetic: NumPy's products are rounded in another way: other bytes")
 
 
 @pytest.mark.parametrize(("core", "same"), [("Haswell", True), ("Zen", True), ("Nehalem", False)])
@@ -190,10 +206,11 @@ def test_a_gpu_that_is_not_there_is_the_users_error(monkeypatch):
     ],
 )
 def test_a_processor_that_cannot_give_the_bytes_is_named_and_still_runs(
-    found, said, monkeypatch, capsys
+    found, said, monkeypatch, capsys, tmp_path
 ):
     """ATen must not use code that the processor does not have."""
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: found)
+    monkeypatch.setattr(arithmetic, "CPUINFO", tmp_path / "cpuinfo")
     monkeypatch.setenv("ATEN_CPU_CAPABILITY", "avx2")
     arithmetic.check("fast")
     assert capsys.readouterr().out == ""

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from stages.common import gate, network, objective, training
+from stages.common import gate, initialize, network, objective, parity, training
 from stages.common.errors import UserError
 from stages.common.network import Stack
 from stages.common.optimizer import SGD, Optimizer
@@ -171,6 +171,17 @@ def test_updates_in_the_wrong_direction_are_found(monkeypatch, fails):
 
     monkeypatch.setattr(Optimizer, "step", step)
     assert "the updates go astray" in fails()
+
+
+def test_the_stack_that_is_compared_with_torch_stays_as_it_is(make_recipe, blobs):
+    def build() -> Stack:
+        keys, scheme, bounds = [(0, 0)], ["default"], [(-0.1, 0.1)]
+        return initialize.stack([6, 8, 3], "relu", keys, scheme, bounds, [0.01])
+
+    stack = build()
+    assert parity.doubt("classification", stack, make_recipe(1, 2, lr=0.1), blobs(9)) == ""
+    for mine, before in zip(stack.parameters(), build().parameters(), strict=True):
+        assert torch.equal(mine, before)
 
 
 def test_the_derivative_of_another_activation_is_found(monkeypatch, fails):

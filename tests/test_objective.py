@@ -83,6 +83,12 @@ def test_the_score_of_classes_is_1_where_the_largest_logit_is_the_class():
     assert found.tolist() == [[1, 1], [0, 1]]
 
 
+def test_the_first_of_equal_logits_is_the_answer():
+    outputs = torch.tensor([[[2.0, 5.0, 5.0], [1.0, 1.0, 0.0]]])
+    assert objective.scores("classification", outputs, torch.tensor([1, 0])).tolist() == [[1, 1]]
+    assert objective.scores("classification", outputs, torch.tensor([2, 1])).tolist() == [[0, 0]]
+
+
 def test_the_mean_score_of_standardised_values_is_r2():
     target = draw(50, seed=1)
     target = (target - target.mean()) / target.std(correction=0)
@@ -160,8 +166,9 @@ def test_mixing_of_strength_0_does_not_read_a_partners_infinite_loss():
     plain = objective.losses("regression", outputs, target)
     assert plain.isinf().tolist() == [[False, True]]
     mixing = torch.tensor([1, 0]), torch.zeros(1, 2)
-    losses, _ = objective.training_losses("regression", outputs, target, mixing)
+    losses, gradient = objective.training_losses("regression", outputs, target, mixing)
     assert torch.equal(losses, plain)
+    assert torch.equal(gradient, objective.training_losses("regression", outputs, target)[1])
 
 
 def test_class_weights_are_those_worked_out_by_hand():

@@ -358,6 +358,24 @@ def test_a_rising_loss_is_divergence_only_above_ten_times_the_first(
     assert fit(math.nan).diverged == [True]
 
 
+def test_a_bad_start_that_gets_no_worse_has_not_diverged(make_recipe, blobs):
+    stack = build([6, 8, 3], 1)
+    for layer in stack.layers:
+        layer.weight.mul_(20)
+    fitted = training.fit(
+        "classification", stack, make_recipe(1, 2, lr=1e-6, epochs=2), blobs(30), blobs(30)
+    )
+    assert fitted.history[-1].train_loss > training.DIVERGED
+    assert fitted.diverged == [False]
+
+
+def test_a_state_holds_each_weight_once(make_recipe, blobs):
+    """The weights lie in one matrix with all others, which is saved whole with a part of it."""
+    run = training.Run("classification", build([6, 8, 3], 2), make_recipe(2, 2), blobs(9), blobs(9))
+    for weight in run.state()["weights"]:
+        assert weight.untyped_storage().nbytes() == weight.nbytes
+
+
 def test_a_good_start_that_forgets_a_little_has_not_diverged(make_recipe, blobs):
     """A base model may fit the second table's rows almost perfectly before fine-tuning."""
     train, val = blobs(60, spread=0.5), blobs(30, seed=1, spread=0.5)

@@ -37,7 +37,6 @@ duplicates   rows that repeat others
 inspection   the audit of one table, and when it stops the stage
 description  a CSV file in words, for a person who brings one
 products     matrix products of a stack, member by member
-lanes        functions of numbers, by the same instructions for every number
 network      a stack of K multilayer perceptrons of one shape
 initialize   starting weights of a stack
 checkpoint   a stack with everything needed to use it, in one file

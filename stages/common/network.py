@@ -18,7 +18,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from stages.common.errors import UserError
-from stages.common.lanes import by_lanes
 from stages.common.products import product
 
 aten = torch.ops.aten
@@ -46,6 +45,7 @@ BACKWARD: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
     "identity": lambda g, x, y: g,
 }
 EXACT = ("relu", "identity")  # no rounding, so the same by any code
+LANES = 64  # a multiple of the numbers that one round of vector instructions takes
 MODULES: dict[str, type[nn.Module]] = {
     "relu": nn.ReLU,
     "leaky_relu": nn.LeakyReLU,
@@ -183,7 +183,18 @@ class Stack(nn.Module):
         return self._each(BACKWARD[self.activation], gradient, x, y)
 
     def _each(self, function: Callable[..., Tensor], *tensors: Tensor) -> Tensor:
-        return function(*tensors) if self.activation in EXACT else by_lanes(function, *tensors)
+        """Return a function of tensors of one shape, number by number.
+
+        The last few numbers of a tensor miss the vector instructions and take other code, often
+        with another rounding. They would be the last member's, whoever that is: zeros behind
+        them give every member the same code.
+        """
+        first = tensors[0]
+        spare = -first.numel() % LANES
+        if spare == 0 or self.activation in EXACT:
+            return function(*tensors)
+        padded = (torch.cat([each.flatten(), each.new_zeros(spare)]) for each in tensors)
+        return function(*padded)[: first.numel()].view_as(first)
 
     def take(self, members: Tensor) -> Stack:
         """Return a new stack of copies of the members at an index, int64 (n,)."""
