@@ -66,7 +66,7 @@ verify-emulated: $(RUN)/installed  ## the same bytes on emulated processors of I
 .PHONY: experiments
 experiments: $(RUN)/installed  ## compare the experiments of the last three commits by validation figures
 	@$(RUN)/bin/python -m dvc exp show --md --num 3 --only-changed --hide-failed --drop \
-	'^(?!Experiment|ensemble_val|transfer_gain$$|preprocess\.|model\.|train\.|finetune\.)'
+	'^(?!Experiment|ensemble_val|transfer_gain$$|arithmetic|device|preprocess\.|model\.|train\.|finetune\.)'
 
 .PHONY: schema
 schema: $(RUN)/installed  ## write params.schema.json anew after a change of the settings

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from stages.common import cluster
+from stages.common import arithmetic, cluster
 from stages.common.errors import UserError
 from tests.imports import ROOT
 
@@ -46,4 +46,12 @@ def test_without_ray_the_line_says_how_to_get_it(monkeypatch):
 
 
 def test_work_is_called_with_its_arguments_under_its_arithmetic():
-    assert cluster.call("portable", pickle.dumps(work), pickle.dumps((1, 2))) == b"\1\2"
+    given = arithmetic.versions(), pickle.dumps(work), pickle.dumps((1, 2))
+    assert cluster.call("portable", *given) == b"\1\2"
+
+
+def test_a_machine_with_other_versions_is_refused_with_both():
+    other = "torch 2.13.0 and NumPy 1.0"
+    with pytest.raises(RuntimeError, match=r"^a machine has torch 2\.13\.0 and NumPy 2\.") as error:
+        cluster.call("portable", other, pickle.dumps(work), pickle.dumps((1, 2)))
+    assert f"this one {other}: install requirements.txt there" in str(error.value)

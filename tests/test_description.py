@@ -267,6 +267,11 @@ def test_a_table_of_ids_only_has_no_proposal(described):
     assert lines[-1] == "Nothing to propose: no column is left to predict the target from."
 
 
+def test_a_table_whose_features_are_all_constant_has_no_proposal(described):
+    lines = described({"size": [1] * ROWS, "kind": KINDS})
+    assert lines[-1] == "Nothing to propose: no column is left to predict the target from."
+
+
 TELLING = st.text(
     st.characters(codec="utf-8", exclude_categories=("Cs", "Cc", "Zl", "Zp")), min_size=1
 )

@@ -14,7 +14,7 @@ import pytest
 import torch
 from torchmetrics.classification import MulticlassAccuracy
 
-from stages.common import dataset, evaluation, initialize, intervals, measurement, tally
+from stages.common import dataset, evaluation, initialize, intervals, measurement, objective, tally
 from stages.common.checkpoint import Checkpoint
 from stages.common.network import Stack
 from stages.common.partition import Partition
@@ -353,6 +353,34 @@ def test_top_features_are_those_with_the_largest_gradient_times_input():
     found = list(errors(linear(weight), schema_of(2, 5), part))
     reasons = {error[0]: error[4] for error in found}
     assert reasons == {0: "x4 x2 x0", 1: "x3 x2 x0"}
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh", "leaky_relu"])
+@pytest.mark.parametrize("classes", [0, 3])
+def test_top_features_are_those_of_automatic_differentiation(activation, classes):
+    keys, bounds = [(0, member) for member in range(4)], [(0.0, 1.0)] * 4
+    widths = [7, 9, 5, classes or 1]
+    stack = initialize.stack(widths, activation, keys, ["default"] * 4, bounds, [0.1] * 4)
+    x = torch.randn(20, 7, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    schema = schema_of(classes, 7)
+    outputs = torch.stack([stack.member(member)(x) for member in range(4)])
+    answer = objective.join(schema.task, outputs)[0].max(dim=1).values
+    (gradient,) = torch.autograd.grad(answer.sum(), x)
+    order = (gradient * x).argsort(dim=1, descending=True)[:, : evaluation.TOP_FEATURES]
+    wanted = [[schema.feature_names[index] for index in row] for row in order.tolist()]
+    assert evaluation.top_features(stack, schema, x.detach()) == wanted
+
+
+def test_rows_with_the_same_features_have_the_same_answer():
+    three = torch.randn(3, 64, generator=torch.Generator().manual_seed(0))
+    x = three[torch.arange(600) % 3]
+    keys = [(0, member) for member in range(4)]
+    stack = initialize.stack(
+        [64, 128, 64, 10], "relu", keys, ["default"] * 4, [(0.0, 1.0)] * 4, [0.1] * 4
+    )
+    found = evaluation.predict(stack, schema_of(10, 64), x)
+    for row in range(3):
+        assert len(found[row::3].unique(dim=0)) == 1
 
 
 def test_top_features_speak_for_the_answer_of_all_members():

@@ -189,6 +189,23 @@ def test_the_derivative_of_another_activation_is_found(monkeypatch, fails):
     assert "has an activation another one's derivative?" in fails()
 
 
+def test_gradients_that_are_a_little_wrong_are_found(monkeypatch, fails):
+    real = network.BACKWARD["relu"]
+    monkeypatch.setitem(network.BACKWARD, "relu", lambda g, x, y: 1.1 * real(g, x, y))
+    assert "has an activation another one's derivative?" in fails()
+
+
+@pytest.mark.parametrize("activation", ["tanh", "silu", "elu"])
+def test_gradients_that_cancel_are_not_taken_for_wrong_ones(activation, make_recipe, blobs):
+    """With tiny features and no biases all rows look alike: what is left is rounding."""
+    rows = blobs(16, classes=2)
+    rows = replace(rows, features=rows.features * 1e-6, target=torch.arange(16) % 2)
+    keys, bounds = [(0, 0)], [(-0.1, 0.1)]
+    stack = initialize.stack([6, 8, 8, 2], activation, keys, ["xavier"], bounds, [0.01])
+    doubt = parity.doubt("classification", stack, make_recipe(1, 3, lr=0.1), rows)
+    assert doubt != parity.WRONG
+
+
 @pytest.mark.parametrize("classes", [2, 10])
 def test_softmax_at_the_end_of_the_network_is_found(classes, monkeypatch, fails):
     real = Stack.run

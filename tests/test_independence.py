@@ -52,6 +52,8 @@ OTHERS = {
             "OMP_PROC_BIND": "TRUE",
             "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE": "1",
             "OPENBLAS_CORETYPE": "Nehalem",
+            "OPENBLAS_L2_SIZE": "64",
+            "OPENBLAS_BLOCK_FACTOR": "50",
             "LC_ALL": "de_DE.UTF-8",
             "PYTHONHASHSEED": "random",
             "PYTHONOPTIMIZE": "2",

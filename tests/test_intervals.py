@@ -217,6 +217,12 @@ def test_a_candidate_that_is_clearly_best_keeps_its_score():
     assert intervals.best_of(scores, 0) == pytest.approx(scores[3].mean().item(), abs=0.01)
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_the_correction_is_never_upwards(seed):
+    scores = normal(1, 7, mean=0.5)
+    assert intervals.best_of(scores, seed) <= scores.double().mean().item()
+
+
 def test_the_correction_is_the_same_for_the_same_seed():
     scores = normal(5, 30)
     assert intervals.best_of(scores, 1) == intervals.best_of(scores, 1)

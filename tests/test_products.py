@@ -90,6 +90,14 @@ def test_matrices_that_do_not_fit_are_refused(shape):
         product(draw(3, 2, 4), draw(*shape))
 
 
+def test_another_device_than_the_cpu_writes_where_it_shall(monkeypatch):
+    left, right, out = draw(3, 2, 4), draw(3, 4, 5), torch.zeros(3, 2, 5)
+    expected = product(left, right)
+    monkeypatch.setattr(Tensor, "is_cpu", False)
+    product(left, right, out=out)
+    torch.testing.assert_close(out, expected)
+
+
 def test_another_device_than_the_cpu_multiplies_by_itself():
     left, right = draw(3, 2, 4).to("meta"), draw(3, 4, 5).to("meta")
     found = product(left, right)

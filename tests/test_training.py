@@ -369,13 +369,6 @@ def test_a_bad_start_that_gets_no_worse_has_not_diverged(make_recipe, blobs):
     assert fitted.diverged == [False]
 
 
-def test_a_state_holds_each_weight_once(make_recipe, blobs):
-    """The weights lie in one matrix with all others, which is saved whole with a part of it."""
-    run = training.Run("classification", build([6, 8, 3], 2), make_recipe(2, 2), blobs(9), blobs(9))
-    for weight in run.state()["weights"]:
-        assert weight.untyped_storage().nbytes() == weight.nbytes
-
-
 def test_a_good_start_that_forgets_a_little_has_not_diverged(make_recipe, blobs):
     """A base model may fit the second table's rows almost perfectly before fine-tuning."""
     train, val = blobs(60, spread=0.5), blobs(30, seed=1, spread=0.5)

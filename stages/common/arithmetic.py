@@ -28,7 +28,7 @@ PORTABLE = {
 }
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 LIBRARIES = ("torch", "numpy")
-AVX512 = {"avx512f", "avx512cd", "avx512bw", "avx512dq", "avx512vl"}
+NEEDED = {"avx2", "fma"}  # by that code
 CPUINFO = Path("/proc/cpuinfo")
 PRODUCT = "306a12841000fe6ee55aa9affea23473"  # of `_product`, by OpenBLAS's code for Haswell
 
@@ -44,19 +44,19 @@ def prepare(mode: Mode = "portable") -> None:
     os.environ.update(ONE_THREAD)
     for name in PORTABLE:
         os.environ.pop(name, None)
-    os.environ.update(_settings(mode))
-
-
-def _settings(mode: Mode) -> dict[str, str]:
-    """Return the settings of a mode on this processor.
-
-    OpenBLAS takes what it is told even where the processor lacks the instructions, which ends
-    the process; of its own it does not know every processor that has AVX-512.
-    """
     if mode == "portable":
-        lacking = BLAS if "avx2" not in _flags() else None
-        return {name: value for name, value in PORTABLE.items() if name != lacking}
-    return {BLAS: "SkylakeX"} if _flags() >= AVX512 else {}
+        os.environ.update(_portable())
+
+
+def _portable() -> dict[str, str]:
+    """Return the portable settings that this processor can have.
+
+    OpenBLAS does as it is told even where the processor lacks the instructions, which ends the
+    process.
+    """
+    if _flags() >= NEEDED:
+        return PORTABLE
+    return {name: value for name, value in PORTABLE.items() if name != BLAS}
 
 
 def _flags() -> set[str]:
@@ -70,7 +70,7 @@ def _flags() -> set[str]:
 
 def current() -> Mode:
     """Return the mode that `prepare` has set."""
-    wanted = _settings("portable")
+    wanted = _portable()
     portable = all(os.environ.get(name) == value for name, value in wanted.items())
     return "portable" if portable else "fast"
 
@@ -80,8 +80,8 @@ def check(mode: Mode) -> None:
 
     Raises RuntimeError when torch or NumPy was imported before `prepare` could set `mode`.
     """
-    settings = _settings("portable")
-    wanted = settings | ONE_THREAD if mode == "portable" else {}
+    settings = _portable()
+    wanted = (settings | ONE_THREAD) if mode == "portable" else {}
     wrong = [name for name, value in wanted.items() if os.environ.get(name) != value]
     if wrong:
         raise RuntimeError(
@@ -116,6 +116,14 @@ def _product() -> str:
     right = numpy.arange(90 * 30).reshape(90, 30) % 89 / numpy.float32(9)
     product = left.astype(numpy.float32) @ right.astype(numpy.float32)
     return hashlib.md5(product.tobytes()).hexdigest()
+
+
+def versions() -> str:
+    """Return the versions of the packages that compute, in words."""
+    import numpy
+    import torch
+
+    return f"torch {torch.__version__.partition('+')[0]} and NumPy {numpy.__version__}"
 
 
 def doubt(mode: Mode, name: str) -> str:

@@ -28,7 +28,8 @@ def pool(work: Work, address: str, mode: Mode) -> Iterator[Submit]:
     """Yield a function that lets a process of the cluster call `work` with some arguments.
 
     The cluster gets the code of the stages and, once, what `work` holds; its machines need the
-    packages of requirements.txt. UserError when there is no Ray, no cluster, or another torch.
+    packages of requirements.txt. UserError when there is no Ray, no cluster, or one that fails,
+    as where torch or NumPy is another.
     """
     try:
         import ray
@@ -50,9 +51,10 @@ def pool(work: Work, address: str, mode: Mode) -> Iterator[Submit]:
             "or set search.engine to local"
         ) from error
     try:
-        held = ray.put(pickle.dumps(work))
+        held, versions = ray.put(pickle.dumps(work)), arithmetic.versions()
         remote = ray.remote(num_cpus=1, max_retries=-1)(call)
-        yield lambda *arguments: remote.remote(mode, held, pickle.dumps(arguments)).future()
+        given = mode, versions, held
+        yield lambda *arguments: remote.remote(*given, pickle.dumps(arguments)).future()
     except ray.exceptions.RayError as error:
         if isinstance(error, UserError):  # of the work itself
             raise
@@ -62,10 +64,18 @@ def pool(work: Work, address: str, mode: Mode) -> Iterator[Submit]:
         ray.shutdown()
 
 
-def call(mode: Mode, work: bytes, arguments: bytes) -> bytes:
-    """Do the work in a process of the cluster; everything is unpickled under its arithmetic."""
+def call(mode: Mode, versions: str, work: bytes, arguments: bytes) -> bytes:
+    """Do the work in a process of the cluster; everything is unpickled under its arithmetic.
+
+    RuntimeError when its packages are of other versions.
+    """
     arithmetic.prepare(mode)
     arithmetic.check(mode)
+    if arithmetic.versions() != versions:
+        raise RuntimeError(
+            f"a machine has {arithmetic.versions()}, this one {versions}: install "
+            "requirements.txt there"
+        )
     done: bytes = _opened(work)(*pickle.loads(arguments))
     return done
 

@@ -62,7 +62,9 @@ def describe(settings: Preprocess, target: str | None) -> Iterator[str]:
     unfit |= {each.column for each in found if each.check in NO_FEATURES}
     split = settings.split
     unfit |= {wanted, split.column, split.group, split.time}
-    yield from _proposal(table, wanted, [name for name in table.names if name not in unfit])
+    chosen = [name for name in table.names if name not in unfit]
+    constant = {each.column for each in found if each.check == "constant"}
+    yield from _proposal(table, wanted, chosen if set(chosen) - constant else [])
 
 
 def _guessed(names: Sequence[str]) -> str:

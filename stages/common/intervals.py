@@ -83,8 +83,9 @@ def best_of(scores: Tensor, seed: int) -> float:
 
     scores: (candidates, rows). The best of many looks better than it is. In each resample
     the best is chosen by the rows drawn and scored on the rows left out (Tsamardinos et al.
-    2018, bootstrap bias correction); the mean over resamples is returned. A candidate with
-    a score that is not finite is left out; NaN when none remains.
+    2018, bootstrap bias correction); the mean over resamples is returned, or the highest
+    score of all rows where chance has put it above that. A candidate with a score that is not
+    finite is left out; NaN when none remains.
     """
     scores = scores[scores.isfinite().all(dim=1)].double()
     if len(scores) == 0:
@@ -94,7 +95,7 @@ def best_of(scores: Tensor, seed: int) -> float:
     usable = left_out.sum(dim=1) > 0
     chosen = (drawn @ scores.T).argmax(dim=1)  # (RESAMPLES,)
     outside = (left_out * scores[chosen]).sum(dim=1)[usable] / left_out.sum(dim=1)[usable]
-    return outside.mean().item()
+    return min(outside.mean().item(), scores.mean(dim=1).max().item())
 
 
 def _counts(size: int, generator: torch.Generator) -> Tensor:

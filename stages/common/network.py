@@ -72,7 +72,7 @@ class StackedLinear(nn.Module):
         return product(x, self.weight).add_(self.bias)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Pass:
     """What a forward pass leaves for the way back, layer by layer.
 

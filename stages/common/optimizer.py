@@ -55,10 +55,12 @@ class Optimizer:
 
     def step(self) -> None:
         """Move every parameter by its gradient."""
-        old = None if self.frozen is None else self.rows.clone()
+        if self.frozen is None:
+            self._move()
+            return
+        old = self.rows.clone()
         self._move()
-        if self.frozen is not None and old is not None:
-            self.rows.copy_(torch.where(self.frozen, old, self.rows))
+        self.rows.copy_(torch.where(self.frozen, old, self.rows))
 
     def _move(self) -> None:
         raise AssertionError("a subclass moves the parameters")

@@ -153,7 +153,7 @@ class Run:
         return {
             "epoch": self.epoch,
             "active": self.active,
-            "weights": [weight.detach().clone() for weight in self.stack.parameters()],
+            "weights": [weight.detach() for weight in self.stack.parameters()],
             "optimizer": self.optimizer.state,
             "streams": [generator.get_state() for generator in self._generators()],
             "kept": [weight.detach() for weight in fitted.stack.parameters()],
