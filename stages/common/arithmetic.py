@@ -120,10 +120,9 @@ def _product() -> str:
 
 def versions() -> str:
     """Return the versions of the packages that compute, in words."""
-    import numpy
-    import torch
+    from importlib.metadata import version
 
-    return f"torch {torch.__version__.partition('+')[0]} and NumPy {numpy.__version__}"
+    return f"torch {version('torch').partition('+')[0]} and NumPy {version('numpy')}"
 
 
 def doubt(mode: Mode, name: str) -> str:
