@@ -11,30 +11,10 @@ from torch.nn import functional as F
 
 from stages.common import health, initialize
 from stages.common.health import Health
-from stages.common.network import ACTIVATIONS, Stack
+from stages.common.network import Stack
 from stages.common.partition import Partition
 
-SIGMOID_1 = 1 / (1 + math.exp(-1))
-NORMAL_1 = 0.5 * (1 + math.erf(1 / math.sqrt(2)))  # distribution function at 1
-DENSITY_1 = math.exp(-0.5) / math.sqrt(2 * math.pi)
 SLOPE = 0.05
-
-# derivative at -1, 0 and 1, by the closed form of each activation
-DERIVATIVES = {
-    "relu": (0, 0, 1),
-    "leaky_relu": (SLOPE, SLOPE, 1),
-    "sigmoid": (SIGMOID_1 * (1 - SIGMOID_1), 0.25, SIGMOID_1 * (1 - SIGMOID_1)),
-    "tanh": (1 - math.tanh(1) ** 2, 1, 1 - math.tanh(1) ** 2),
-    "gelu": (1 - NORMAL_1 - DENSITY_1, 0.5, NORMAL_1 + DENSITY_1),
-    "silu": (
-        1 - SIGMOID_1 - SIGMOID_1 * (1 - SIGMOID_1),
-        0.5,
-        SIGMOID_1 + SIGMOID_1 * (1 - SIGMOID_1),
-    ),
-    "elu": (math.exp(-1), 1, 1),
-    "softplus": (1 - SIGMOID_1, 0.5, SIGMOID_1),
-    "identity": (1, 1, 1),
-}
 
 
 def drawn(widths, activation, members=2, slope=SLOPE) -> Stack:
@@ -67,27 +47,6 @@ def normal(rows, features, mean=0.0, deviation=1.0) -> Partition:
 
 def examine_hidden(stack, part) -> Health:
     return health.examine("classification", stack, part)[0]
-
-
-def test_the_table_of_derivatives_covers_every_activation():
-    assert set(DERIVATIVES) == {*ACTIVATIONS, "leaky_relu"}
-
-
-@pytest.mark.parametrize("activation", DERIVATIVES)
-def test_derivatives_at_minus_one_zero_and_one_are_those_of_the_closed_form(activation):
-    stack = one_unit(activation, 1.0)
-    at = torch.tensor([-1.0, 0.0, 1.0]).view(1, 3, 1)
-    found = stack.activation_gradient(torch.ones_like(at), at, stack.activate(at))
-    assert found.flatten().tolist() == pytest.approx(DERIVATIVES[activation], abs=1e-6)
-
-
-@pytest.mark.parametrize("width", [1, 3, 17])
-def test_leaky_relu_has_its_slope_at_every_negative_input_and_member(width):
-    stack = drawn([2, width, 2], "leaky_relu", members=2)
-    stack.negative_slope = torch.tensor([0.2, 0.01])
-    at = torch.linspace(-9, -0.1, 10 * width).view(2, 5, width)
-    found = stack.activation_gradient(torch.ones_like(at), at, stack.activate(at))
-    assert torch.equal(found, stack.negative_slope[:, None, None].expand(2, 5, width))
 
 
 def test_relu_units_that_no_row_reaches_are_dead():

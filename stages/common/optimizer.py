@@ -7,7 +7,7 @@ values. A frozen layer of a member does not move at all.
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from stages.common.network import Stack
 from stages.common.recipe import Recipe
@@ -34,19 +34,14 @@ class Optimizer:
         self.recipe = recipe
         self.lr, self.momentum = recipe.lr[:, None], recipe.momentum[:, None]
         self.weight_decay = recipe.weight_decay[:, None]
-        layers, depth = stack.layers, stack.depth
-        parameters = [layer.weight for layer in layers] + [layer.bias for layer in layers]
-        sizes = [parameter.shape[1:].numel() for parameter in parameters]
-        self.rows = torch.cat([parameter.flatten(1) for parameter in parameters], dim=1)
+        ordered = _ordered(stack)
+        sizes = [parameter.shape[1:].numel() for parameter in ordered]
+        self.rows = torch.cat([parameter.flatten(1) for parameter in ordered], dim=1)
         self.gradient = torch.zeros_like(self.rows)
-        parts = (rows.split(sizes, dim=1) for rows in (self.rows, self.gradient))
-        gradients = []
-        for parameter, part, gradient in zip(parameters, *parts, strict=True):
-            parameter.data = part.view(parameter.shape)
-            gradients.append(gradient.view(parameter.shape))
-        pairs = zip(gradients[:depth], gradients[depth:], strict=True)
-        self.gradients = [gradient for pair in pairs for gradient in pair]
-        decaying = sum(sizes) if recipe.decay_bias else sum(sizes[:depth])
+        self.gradients = _parts(self.gradient, stack)
+        for parameter, part in zip(stack.parameters(), _parts(self.rows, stack), strict=True):
+            parameter.data = part
+        decaying = sum(sizes) if recipe.decay_bias else sum(sizes[: stack.depth])
         self.decaying = self.rows[:, :decaying]
         self.frozen: Tensor | None = None
         if bool(recipe.frozen.any()):
@@ -69,6 +64,20 @@ class Optimizer:
         """Continue with the members at an index only; `stack` holds them, in this order."""
         self._follow(stack, self.recipe.take(members))
         self.state = [tensor[members] for tensor in self.state]
+
+
+def _ordered(stack: Stack) -> list[nn.Parameter]:
+    """Return the parameters of a stack in the order of a row, weights first."""
+    return [layer.weight for layer in stack.layers] + [layer.bias for layer in stack.layers]
+
+
+def _parts(rows: Tensor, stack: Stack) -> list[Tensor]:
+    """Return the parts of rows (K, P) as views shaped as the stack's parameters, in their order."""
+    ordered = _ordered(stack)
+    split = rows.split([parameter.shape[1:].numel() for parameter in ordered], dim=1)
+    shaped = [part.view(like.shape) for part, like in zip(split, ordered, strict=True)]
+    pairs = zip(shaped[: stack.depth], shaped[stack.depth :], strict=True)
+    return [part for pair in pairs for part in pair]
 
 
 class SGD(Optimizer):
