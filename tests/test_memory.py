@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -21,16 +22,24 @@ for _ in range({ROUNDS}):
     del blocks
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
+# Left to itself the C library raises the threshold with what is freed, and the number of pages
+# depends on what else lies on the heap; at its first value each block of 2 MiB is given back.
+FIRST = os.environ | {"MALLOC_MMAP_THRESHOLD_": str(128 << 10)}
 
 
 def faults(how: str) -> int:
     """Return how many pages the system had to provide."""
     ended = subprocess.run(
-        [sys.executable, "-c", COUNT, how], cwd=ROOT, capture_output=True, text=True, check=True
+        [sys.executable, "-c", COUNT, how],
+        cwd=ROOT,
+        env=FIRST,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     return int(ended.stdout)
 
 
 def test_memory_that_is_freed_is_kept_for_the_next_block():
     assert faults("keep") < 4 * PAGES
-    assert faults("release") > ROUNDS * PAGES
+    assert faults("release") >= 3 * ROUNDS * PAGES
