@@ -11,8 +11,8 @@ import pytest
 
 from stages.common import adoption, params, ranking
 from stages.common.errors import UserError
+from stages.common.record import Record
 from stages.common.settings import Space
-from stages.common.training import Record
 from stages.common.trials import Trial
 from tests.imports import ROOT
 

@@ -13,9 +13,10 @@ import pytest
 import torch
 
 from stages.common import files, initialize
+from stages.common.activations import MODULES
 from stages.common.checkpoint import FORMAT, Checkpoint, read_schema
 from stages.common.errors import UserError
-from stages.common.network import MODULES, Stack
+from stages.common.network import Stack
 from stages.common.schema import Schema
 from tests.columns import fit
 

@@ -10,7 +10,7 @@ import pytest
 
 from stages.common import curves
 from stages.common.health import Health
-from stages.common.training import Record
+from stages.common.record import Record
 
 
 def record(epoch, member=0, val_loss=1.0, **changes) -> Record:

@@ -375,7 +375,7 @@ def test_how_the_file_is_written_is_said(described):
     rows = "".join(f"{n % 5},5;{'ab'[n % 2]}\n" for n in range(ROWS))
     lines = described("My table\n\nsize;kind\n" + rows)
     assert lines[0].endswith(
-        "utf-8, separator ';', decimal ',', names in the first line, 1 title line(s) skipped"
+        "utf-8, separator ';', decimal ',', names in the first line, 1 title line skipped"
     )
     lines = described("".join(f"{n % 5}.5,{'ab'[n % 2]}\n" for n in range(ROWS)))
     assert lines[0].endswith("no line of names")

@@ -29,6 +29,7 @@ from stages.common.checkpoint import Checkpoint
 from stages.common.errors import UserError
 from stages.common.network import Stack, check_budget, count_parameters
 from stages.common.partition import Partition
+from stages.common.record import Record
 from stages.common.settings import Evaluate, Finetune, Model, Search, Section, Train
 from stages.common.trials import Common, Trial
 from tests import plain
@@ -562,7 +563,7 @@ def test_search_method_tpe_tries_more_where_trials_were_better(settings):
     shares = []
     for sign in (1, -1):
         told = [
-            Trial(point, 1, training.Record(1, at, 0, 0, 0, 0, sign * point["train", "lr"]))
+            Trial(point, 1, Record(1, at, 0, 0, 0, 0, sign * point["train", "lr"]))
             for at, point in enumerate(points)
         ]
         asked = proposals.ask(search, settings.model, told, 16)

@@ -227,7 +227,11 @@ HEALTHY = {
     [
         ({}, []),
         ({"diverged_members": 2}, ["diverged: 2 members; lower train.lr"]),
-        ({"gradient_first_to_last": 1e-5}, ["the gradient vanishes (first to last layer 1.0e-05)"]),
+        ({"diverged_members": 1}, ["diverged: 1 member; lower train.lr"]),
+        (
+            {"gradient_first_to_last": 1e-5},
+            ["the gradient vanishes (first to last layer 1.0e-05, relu): set model.init"],
+        ),
         ({"gradient_first_to_last": float("nan")}, []),
         ({"starting_spread": 5000.0}, ["outputs explode: they spread by 5000 before training"]),
         (
@@ -244,6 +248,18 @@ def test_what_went_wrong_is_said_with_a_remedy(changes, expected, run):
     assert len(lines) == len(expected)
     for line, part in zip(lines, expected, strict=True):
         assert part in line
+
+
+def test_a_member_that_stood_still_is_told_beside_one_that_diverged(run):
+    fitted = run(epochs=1, members=3).fitted
+    fitted.best = [
+        replace(best, epoch=epoch) for best, epoch in zip(fitted.best, (0, 0, 1), strict=True)
+    ]
+    fitted.diverged = [True, False, False]
+    assert ensemble.warnings(HEALTHY | {"diverged_members": 1}, fitted) == [
+        "diverged: 1 member; lower train.lr",
+        "1 member never got better than at the start; lower train.lr",
+    ]
 
 
 def test_starting_weights_between_0_and_1_are_warned_of(run, blobs, tmp_path, capsys):

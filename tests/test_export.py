@@ -21,11 +21,11 @@ import torch
 from torch import nn
 
 from stages.common import dates, evaluation, initialize
+from stages.common.activations import MODULES
 from stages.common.cells import TRUTH
 from stages.common.checkpoint import Checkpoint
 from stages.common.errors import UserError
 from stages.common.graph import Declared
-from stages.common.network import MODULES
 from stages.common.schema import Schema
 from stages.export import export
 from stages.exporting import folder, load, programs

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from stages.common import gate, initialize, network, objective, parity, training
+from stages.common import activations, gate, initialize, objective, parity, training
 from stages.common.errors import UserError
 from stages.common.network import Stack
 from stages.common.optimizer import SGD, Optimizer
@@ -185,13 +185,13 @@ def test_the_stack_that_is_compared_with_torch_stays_as_it_is(make_recipe, blobs
 
 
 def test_the_derivative_of_another_activation_is_found(monkeypatch, fails):
-    monkeypatch.setitem(network.BACKWARD, "relu", lambda g, x, y: g)
+    monkeypatch.setitem(activations.BACKWARD, "relu", lambda g, x, y: g)
     assert "has an activation another one's derivative?" in fails()
 
 
 def test_gradients_that_are_a_little_wrong_are_found(monkeypatch, fails):
-    real = network.BACKWARD["relu"]
-    monkeypatch.setitem(network.BACKWARD, "relu", lambda g, x, y: 1.1 * real(g, x, y))
+    real = activations.BACKWARD["relu"]
+    monkeypatch.setitem(activations.BACKWARD, "relu", lambda g, x, y: 1.1 * real(g, x, y))
     assert "has an activation another one's derivative?" in fails()
 
 

@@ -171,6 +171,23 @@ def test_the_gradient_of_a_deep_sigmoid_network_vanishes_and_that_of_relu_does_n
     assert ratio["leaky_relu"] > 1000 * ratio["sigmoid"]
 
 
+@pytest.mark.parametrize(
+    ("activation", "remedy"),
+    [
+        ("sigmoid", "set model.activation to relu"),
+        ("tanh", "set model.activation to relu"),
+        ("relu", "set model.init to kaiming"),
+        ("leaky_relu", "set model.init to kaiming"),
+    ],
+)
+def test_the_remedy_for_a_gradient_that_vanishes_is_not_what_is_set_already(activation, remedy):
+    assert health.vanishing(0.01, activation) == (
+        f"the gradient vanishes (first to last layer 1.0e-02, {activation}): {remedy}, or take "
+        "fewer layers"
+    )
+    assert not any(health.vanishing(ratio, activation) for ratio in (0.05, 1.0, float("nan")))
+
+
 def test_a_linear_model_has_the_ratio_one_and_no_saturated_or_dead_units(blobs):
     found = health.examine("classification", drawn([6, 3], "relu"), blobs(30))
     assert [(each.layer, each.saturated, each.dead) for each in found] == [(0, 0, 0)] * 2

@@ -1,10 +1,6 @@
-"""The stack of networks: activations, shapes, counts, members taken out and put back."""
+"""The stack of networks: shapes, counts, members taken out and put back."""
 
 from __future__ import annotations
-
-import math
-import typing
-from collections.abc import Callable
 
 import pytest
 import torch
@@ -12,17 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from stages.common import initialize, network
+from stages.common import initialize
+from stages.common.activations import MODULES
 from stages.common.errors import UserError
-from stages.common.network import (
-    ACTIVATIONS,
-    MODULES,
-    Stack,
-    check_budget,
-    concatenate,
-    count_parameters,
-)
-from stages.common.settings import Activation
+from stages.common.network import Stack, check_budget, concatenate, count_parameters
 
 NAMES = sorted(MODULES)
 LIKELY = st.lists(st.integers(1, 40), min_size=2, max_size=6)
@@ -61,47 +50,6 @@ def gradients(stack: Stack, x: Tensor, masks: list[Tensor] | None = None) -> lis
     return found
 
 
-def sigmoid(x: float) -> float:
-    return 1 / (1 + math.exp(-x))
-
-
-def test_every_activation_of_the_settings_can_be_computed_and_taken_out():
-    allowed = set(typing.get_args(Activation))
-    assert allowed == set(MODULES) == set(ACTIVATIONS) | {"leaky_relu"}
-    assert set(network.BACKWARD) == set(ACTIVATIONS)
-
-
-DERIVATIVES: dict[str, Callable[[float], float]] = {
-    "relu": lambda x: float(x > 0),
-    "leaky_relu": lambda x: 1.0 if x > 0 else 0.05,
-    "sigmoid": lambda x: sigmoid(x) * (1 - sigmoid(x)),
-    "tanh": lambda x: 1 - math.tanh(x) ** 2,
-    "gelu": lambda x: (
-        (1 + math.erf(x / math.sqrt(2))) / 2 + x * math.exp(-x * x / 2) / math.sqrt(2 * math.pi)
-    ),
-    "silu": lambda x: sigmoid(x) * (1 + x * (1 - sigmoid(x))),
-    "elu": lambda x: 1.0 if x > 0 else math.exp(x),
-    "softplus": sigmoid,
-    "identity": lambda x: 1.0,
-}
-
-
-@pytest.mark.parametrize("x", [-1.0, 0.0, 1.0])
-@pytest.mark.parametrize("name", NAMES)
-def test_activation_derivatives_have_their_closed_form(name, x):
-    at, stack = torch.full((1, 1, 1), x), build([1, 1, 1], 1, name, slopes=[0.05])
-    slope = stack.activation_gradient(torch.ones(1, 1, 1), at, stack.activate(at))
-    assert slope.item() == pytest.approx(DERIVATIVES[name](x), abs=1e-6)
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_activations_agree_with_torch_modules(name):
-    x = torch.linspace(-6, 6, 101)
-    module = MODULES[name](**({"negative_slope": 0.05} if name == "leaky_relu" else {}))
-    ours = build([1, 1, 1], 2, name, slopes=[0.05, 0.05]).activate(x.expand(2, 1, 101))
-    torch.testing.assert_close(ours[1, 0], module(x))
-
-
 @pytest.mark.parametrize("hidden", [[], [7], [16, 1, 5]])
 @pytest.mark.parametrize("dropped", [False, True])
 @pytest.mark.parametrize("name", NAMES)
@@ -131,14 +79,6 @@ def test_gradients_are_those_of_automatic_differentiation_of_the_member(name, dr
             torch.testing.assert_close(found[2 * layer + 1][member, 0], bias, rtol=1e-4, atol=1e-5)
             slope = true[2 * len(linears) + layer]
             torch.testing.assert_close(slopes[layer][member], slope, rtol=1e-4, atol=1e-5)
-
-
-@pytest.mark.parametrize("width", [1, 2, 7, 16, 33])
-def test_leaky_gradients_of_negative_inputs_are_the_members_own_slope(width):
-    x = -rows(5, width).abs().expand(2, 5, width) - 0.1
-    stack = build([1, width, 1], 2, "leaky_relu", slopes=[0.01, 0.3])
-    slope = stack.activation_gradient(torch.ones_like(x), x, stack.activate(x))
-    assert torch.equal(slope, torch.tensor([0.01, 0.3])[:, None, None].expand_as(x))
 
 
 def test_a_relu_unit_that_no_row_activates_learns_nothing():
@@ -344,22 +284,3 @@ def test_products_have_the_same_bytes_alone_and_in_any_stack(features, hidden, o
         assert same_bytes(part(x), whole[index])
         for ours, theirs in zip(gradients(part, x), whole_gradients, strict=True):
             assert same_bytes(ours, theirs[index])
-
-
-@pytest.mark.parametrize("activation", NAMES)
-def test_activations_have_the_same_bytes_alone_and_in_any_stack(activation):
-    """Vectorised and scalar code of exp and its kin differ in the last bit, and the last few
-    numbers of a tensor take the scalar one (for gelu: a number that is the only one)."""
-    members = 200
-    stack = build([1, 1, 1], members, activation, slopes=[0.01, 0.3] * (members // 2))
-    for count in (1, 7):
-        x = rows(members * count, 1).reshape(members, count, 1) * 3
-        whole = stack.activate(x)
-        slopes = stack.activation_gradient(x, x, whole)
-        for member in range(members):
-            one, given = stack.take(torch.tensor([member])), x[[member]]
-            alone = one.activate(given)
-            assert same_bytes(alone[0], whole[member]), x[member]
-            assert same_bytes(one.activation_gradient(given, given, alone)[0], slopes[member]), x[
-                member
-            ]

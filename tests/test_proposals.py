@@ -20,10 +20,10 @@ from stages.common import checkpoint, grouping, launch, params, proposals, race,
 from stages.common.errors import UserError
 from stages.common.graph import Declared
 from stages.common.partition import Partition
+from stages.common.record import Record
 from stages.common.resume import Saves
 from stages.common.settings import Search
 from stages.common.space import Point
-from stages.common.training import Record
 from stages.common.trials import Common, Trial
 from tests.imports import ROOT
 

@@ -15,9 +15,9 @@ import torch
 
 from stages.common import adoption, files, intervals, params, ranking, space
 from stages.common.finalists import Finalist
+from stages.common.record import Record
 from stages.common.schema import Schema, Target
 from stages.common.settings import Search, Settings, Space
-from stages.common.training import Record
 from stages.common.trials import Trial
 from tests.conftest import ROOT
 

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from stages.common import sensitivity, space
+from stages.common.record import Record
 from stages.common.settings import Range, Space
-from stages.common.training import Record
 from stages.common.trials import Trial
 from tests.test_ranking import ranged, space_of, table
 from tests.test_ranking import trial as one

@@ -15,13 +15,15 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
 
 from stages.common import batches, initialize, measurement, objective, training
+from stages.common.activations import MODULES
 from stages.common.batches import Augmentation
-from stages.common.network import MODULES, Stack
+from stages.common.network import Stack
 from stages.common.objective import Task
 from stages.common.optimizer import OPTIMIZERS, Optimizer
 from stages.common.partition import Partition
 from stages.common.recipe import Recipe
-from stages.common.training import Fitted, Record
+from stages.common.record import Record
+from stages.common.training import Fitted
 
 VARIED: dict[str, Any] = {"lr": [0.1, 0.02, 0.05], "momentum": [0.0, 0.9, 0.5]}
 

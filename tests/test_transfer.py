@@ -15,8 +15,8 @@ from stages.common import arms as ways
 from stages.common import initialize, measurement, training, transfer
 from stages.common.checkpoint import Checkpoint
 from stages.common.partition import Partition
+from stages.common.record import Record
 from stages.common.schema import Numeric, Schema, Target
-from stages.common.training import Record
 from stages.common.transfer import Gain, Transfer
 from tests import plain
 
@@ -380,7 +380,7 @@ def test_what_is_written_is_what_was_found(result, tmp_path, capsys):
     assert written["transfer_gain"] == 0.3
     assert written["epochs_to_control"] == 1
     said = capsys.readouterr().out
-    assert "freeze 1, 1 epochs: val accuracy 0.800 against 0.500 from scratch, lr 0.05" in said
+    assert "freeze 1, 1 epoch: val accuracy 0.800 against 0.500 from scratch, lr 0.05" in said
     assert "gain +0.300 (+0.200 to +0.400): positive transfer" in said
 
 

@@ -12,7 +12,7 @@ inputs       what a stage is made from: did it change, its fingerprint
 outputs      the outputs of a run, put in place together
 resume       what a killed run leaves for the next one
 progress     one line on a terminal that says how far long work is
-names        names of columns and classes in a message
+names        names of columns and classes, and numbers, in a message
 dates        dates as days since 1970
 cells        the cells of one column: numbers, truth values, dates, texts
 text         the text of a file: its encoding, the line of what is no text
@@ -37,6 +37,7 @@ duplicates   rows that repeat others
 inspection   the audit of one table, and when it stops the stage
 description  a CSV file in words, for a person who brings one
 products     matrix products of a stack, member by member
+activations  the activations of hidden layers, and the way back through them
 network      a stack of K multilayer perceptrons of one shape
 initialize   starting weights of a stack
 checkpoint   a stack with everything needed to use it, in one file
@@ -45,6 +46,7 @@ batches      the order of rows, the noise and the mixing of a training step
 optimizer    SGD and AdamW with one setting per member
 objective    loss and score per row, by task; the gradient of the loss
 measurement  loss and score of a stack on one part
+record       one member after one epoch
 training     the loop that trains a stack
 curves       what was measured per epoch, as tables for plots
 health       saturated and dead units, gradient norms, activation spread

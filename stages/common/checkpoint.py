@@ -16,8 +16,9 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from stages.common import files
+from stages.common.activations import MODULES
 from stages.common.errors import UserError
-from stages.common.network import MODULES, Stack
+from stages.common.network import Stack
 from stages.common.schema import Schema
 from stages.common.settings import Model, Train
 

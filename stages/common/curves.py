@@ -11,7 +11,7 @@ from statistics import fmean
 
 from stages.common import files
 from stages.common.health import Health
-from stages.common.training import Record
+from stages.common.record import Record
 
 MARGIN = 1.1  # times the lowest validation loss: from here on a member overfits
 

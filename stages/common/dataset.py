@@ -20,7 +20,7 @@ from stages.common import dealing, duplicates, encoding, fitting, targets, tenso
 from stages.common.ahead import ahead
 from stages.common.cells import Cells
 from stages.common.errors import UserError, located
-from stages.common.names import listed
+from stages.common.names import counted, listed
 from stages.common.progress import Progress
 from stages.common.schema import Schema
 from stages.common.settings import PARTS, Preprocess
@@ -107,15 +107,16 @@ class Dataset:
 
     def summary(self) -> str:
         """Return a line that says what was read as what."""
-        first, last = self.roles.features[0], self.roles.features[-1]
+        features, columns = self.roles.features, counted(self.schema.n_features, "column")
+        span = " to ".join(f"'{name}'" for name in dict.fromkeys((features[0], features[-1])))
         rows = ", ".join(f"{count} {name}" for name, count in self.sizes().items())
         dropped = [f"{column.name}: {column.reason}" for column in self.schema.dropped]
         named = {column.name for column in self.schema.dropped}
         left_out = [name for name in self.roles.left_out if name not in named]
         return (
-            f"{self.csv}: {rows} rows; {len(self.roles.features)} features '{first}' to "
-            f"'{last}' as {self.schema.n_features} columns; target '{self.roles.target}' "
-            f"({self._answers()}); left out: {listed(left_out)}; dropped: {listed(dropped)}"
+            f"{self.csv}: {rows} rows; {counted(len(features), 'feature')} {span} as {columns}; "
+            f"target '{self.roles.target}' ({self._answers()}); left out: {listed(left_out)}; "
+            f"dropped: {listed(dropped)}"
         )
 
     def _answers(self) -> str:

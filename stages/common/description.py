@@ -16,7 +16,7 @@ from ruamel.yaml.error import YAMLError
 from stages.common import audit, cells, dates, encoding, fitting, targets
 from stages.common.errors import UserError
 from stages.common.evidence import Finding
-from stages.common.names import SHOWN, listed
+from stages.common.names import SHOWN, counted, listed
 from stages.common.schema import Category, Dropped, Numeric
 from stages.common.settings import RAW, Preprocess
 from stages.common.spool import Spool
@@ -76,7 +76,7 @@ def _opening(table: Table, spool: Spool) -> str:
     dialect = table.dialect
     first = f"the first {len(spool)}" if len(spool) >= MOST_ROWS else str(len(spool))
     header = "names in the first line" if dialect.header else "no line of names"
-    title = f", {dialect.title_lines} title line(s) skipped" if dialect.title_lines else ""
+    title = f", {counted(dialect.title_lines, 'title line')} skipped" if dialect.title_lines else ""
     return (
         f"{table.path}: {first} rows, {len(table.names)} columns; {dialect.encoding}, separator "
         f"{dialect.separator!r}, decimal {dialect.decimal!r}, {header}{title}"

@@ -13,6 +13,7 @@ from stages.common import curves, files, health, initialize, measurement, object
 from stages.common.checkpoint import Checkpoint
 from stages.common.gate import Overfit
 from stages.common.health import Health
+from stages.common.names import counted
 from stages.common.network import Stack, count_parameters
 from stages.common.partition import Partition
 from stages.common.recipe import Recipe
@@ -131,7 +132,8 @@ def write_figures(
     files.write_metrics(path, found | beside | gate)
     score = objective.SCORE[trained.checkpoint.schema.task]
     print(
-        f"base: {len(trained.fitted.best)} members of {found['parameters']} parameters, best epoch "
+        f"base: {counted(len(trained.fitted.best), 'member')} of "
+        f"{counted(found['parameters'], 'parameter')}, best epoch "
         f"{found['best_epoch']:.0f}: val {score} {found[f'val_{score}']:.3f} +- "
         f"{found[f'val_{score}_deviation']:.3f}, together {found[f'ensemble_val_{score}']:.3f}; "
         f"train {score} {found[f'train_{score}']:.3f}"
@@ -144,22 +146,19 @@ def warnings(found: dict[str, Any], fitted: Fitted) -> list[str]:
     """Return a line for each thing that went wrong or that a remedy fits."""
     lines = []
     if found["diverged_members"]:
-        lines.append(f"diverged: {found['diverged_members']} members; lower train.lr")
-    stuck = sum(record.epoch == 0 for record in fitted.best)
-    if stuck and not found["diverged_members"]:
+        lines.append(f"diverged: {counted(found['diverged_members'], 'member')}; lower train.lr")
+    pairs = zip(fitted.best, fitted.diverged, strict=True)
+    if stuck := sum(record.epoch == 0 and not diverged for record, diverged in pairs):
         lines.append(
-            f"{stuck} members never got better than their starting weights; lower train.lr"
+            f"{counted(stuck, 'member')} never got better than at the start; lower train.lr"
         )
     if found["starting_spread"] > health.EXPLODING:
         lines.append(
             f"outputs explode: they spread by {found['starting_spread']:.0f} before training; set "
             "preprocess.scale to standard or model.init to default"
         )
-    ratio = found["gradient_first_to_last"]
-    if ratio < health.VANISHING:
-        lines.append(
-            f"the gradient vanishes (first to last layer {ratio:.1e}): set model.activation to relu"
-        )
+    if line := health.vanishing(found["gradient_first_to_last"], fitted.stack.activation):
+        lines.append(line)
     if found["overfit_gap"] > OVERFIT * max(found["train_loss"], LEAST_LOSS):
         lines.append(
             f"overfitting: val loss {found['val_loss']:.3f} against train loss "

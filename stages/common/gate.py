@@ -165,11 +165,8 @@ def _cause(start: float, loss: float, ratio: float, stack: Stack) -> str:
         )
     if loss == start:
         return parity.STILL
-    if ratio < health.VANISHING:
-        return (
-            f"the gradient vanishes (first to last layer {ratio:.1e}, {stack.activation}): "
-            "set model.activation to relu, or take fewer layers"
-        )
+    if vanishing := health.vanishing(ratio, stack.activation):
+        return vanishing
     if loss > start:
         return "the updates go astray: is their sign right?"
     return "features and target do not belong together, or the features are not scaled"

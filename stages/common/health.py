@@ -10,7 +10,7 @@ from dataclasses import astuple, dataclass
 import torch
 from torch import Tensor
 
-from stages.common import objective
+from stages.common import activations, objective
 from stages.common.network import Stack
 from stages.common.objective import Task
 from stages.common.partition import Partition
@@ -56,9 +56,11 @@ def examine(task: Task, stack: Stack, part: Partition) -> list[Health]:
         squares = gradient.double().square().sum(dim=(1, 2)).tolist()
         spread = before.double().var(dim=(1, 2), correction=0).tolist()
         if layer < stack.depth - 1:
-            steepness = stack.activation_gradient(
-                torch.ones_like(before), before, done.activated[layer]
-            ).abs()
+            one, behind = torch.ones_like(before), done.activated[layer]
+            slope = activations.backward(
+                stack.activation, stack.negative_slope, one, before, behind
+            )
+            steepness = slope.abs()
             saturated = (steepness < SATURATED).double().mean(dim=(1, 2)).tolist()
             dead = (steepness == 0).all(dim=1).double().mean(dim=1).tolist()
         else:
@@ -102,3 +104,18 @@ def first_to_last(found: list[Health]) -> float:
         if health.layer == last and health.gradient > 0
     ]
     return statistics.median(ratios) if ratios else math.nan
+
+
+def vanishing(ratio: float, activation: str) -> str:
+    """Return a sentence when the gradient vanishes, "" otherwise; ratio: `first_to_last`."""
+    if not ratio < VANISHING:
+        return ""
+    remedy = (
+        "set model.init to kaiming"
+        if activation in ("relu", "leaky_relu")
+        else "set model.activation to relu"
+    )
+    return (
+        f"the gradient vanishes (first to last layer {ratio:.1e}, {activation}): {remedy}, or "
+        "take fewer layers"
+    )

@@ -9,54 +9,16 @@ logits (or on the standardised value).
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from stages.common import activations
 from stages.common.errors import UserError
 from stages.common.products import product
-
-aten = torch.ops.aten
-
-ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
-    "relu": torch.relu,
-    "sigmoid": torch.sigmoid,
-    "tanh": torch.tanh,
-    "gelu": F.gelu,
-    "silu": F.silu,
-    "elu": F.elu,
-    "softplus": F.softplus,
-    "identity": lambda x: x,
-}
-# the gradient by x, of which an activation made y, from that by y (g): what automatic
-# differentiation calls, too
-BACKWARD: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
-    "relu": lambda g, x, y: aten.threshold_backward.default(g, x, 0),
-    "sigmoid": lambda g, x, y: aten.sigmoid_backward.default(g, y),
-    "tanh": lambda g, x, y: aten.tanh_backward.default(g, y),
-    "gelu": lambda g, x, y: aten.gelu_backward.default(g, x),
-    "silu": lambda g, x, y: aten.silu_backward.default(g, x),
-    "elu": lambda g, x, y: aten.elu_backward.default(g, 1, 1, 1, False, x),
-    "softplus": lambda g, x, y: aten.softplus_backward.default(g, x, 1, 20),
-    "identity": lambda g, x, y: g,
-}
-EXACT = ("relu", "identity")  # no rounding, so the same by any code
-LANES = 64  # a multiple of the numbers that one round of vector instructions takes
-MODULES: dict[str, type[nn.Module]] = {
-    "relu": nn.ReLU,
-    "leaky_relu": nn.LeakyReLU,
-    "sigmoid": nn.Sigmoid,
-    "tanh": nn.Tanh,
-    "gelu": nn.GELU,
-    "silu": nn.SiLU,
-    "elu": nn.ELU,
-    "softplus": nn.Softplus,
-    "identity": nn.Identity,
-}
 
 
 class StackedLinear(nn.Module):
@@ -139,7 +101,7 @@ class Stack(nn.Module):
         for index, layer in enumerate(self.layers[:-1]):
             done.given.append(x)
             done.computed.append(layer(x))
-            x = self.activate(done.computed[-1])
+            x = activations.forward(self.activation, self.negative_slope, done.computed[-1])
             done.activated.append(x)
             if masks is not None:
                 x = x * masks[index]
@@ -162,39 +124,15 @@ class Stack(nn.Module):
                 if done.masks is not None:
                     gradient.mul_(done.masks[index - 1])
                 before, behind = done.computed[index - 1], done.activated[index - 1]
-                gradient = self.activation_gradient(gradient, before, behind)
+                gradient = activations.backward(
+                    self.activation, self.negative_slope, gradient, before, behind
+                )
 
     def write_gradients(self, done: Pass, gradient: Tensor, out: Sequence[Tensor]) -> None:
         """Write the gradients by the parameters, in their order, into `out`; see `backward`."""
         for index, each in self.backward(done, gradient):
             product(done.given[index].mT, each, out=out[2 * index])
             torch.sum(each, dim=1, keepdim=True, out=out[2 * index + 1])
-
-    def activate(self, x: Tensor) -> Tensor:
-        """Apply the activation to (K, B, H)."""
-        if self.activation == "leaky_relu":
-            return torch.where(x > 0, x, x * self.negative_slope[:, None, None])
-        return self._each(ACTIVATIONS[self.activation], x)
-
-    def activation_gradient(self, gradient: Tensor, x: Tensor, y: Tensor) -> Tensor:
-        """Return the gradient by x, of which the activation made y, from that by y (K, B, H)."""
-        if self.activation == "leaky_relu":
-            return torch.where(x > 0, gradient, gradient * self.negative_slope[:, None, None])
-        return self._each(BACKWARD[self.activation], gradient, x, y)
-
-    def _each(self, function: Callable[..., Tensor], *tensors: Tensor) -> Tensor:
-        """Return a function of tensors of one shape, number by number.
-
-        The last few numbers of a tensor miss the vector instructions and take other code, often
-        with another rounding. They would be the last member's, whoever that is: zeros behind
-        them give every member the same code.
-        """
-        first = tensors[0]
-        spare = -first.numel() % LANES
-        if spare == 0 or self.activation in EXACT:
-            return function(*tensors)
-        padded = (torch.cat([each.flatten(), each.new_zeros(spare)]) for each in tensors)
-        return function(*padded)[: first.numel()].view_as(first)
 
     def take(self, members: Tensor) -> Stack:
         """Return a new stack of copies of the members at an index, int64 (n,)."""
@@ -223,7 +161,7 @@ class Stack(nn.Module):
                 options: dict[str, Any] = {}
                 if self.activation == "leaky_relu":
                     options = {"negative_slope": slope}
-                modules += [MODULES[self.activation](**options), nn.Dropout(dropout)]
+                modules += [activations.MODULES[self.activation](**options), nn.Dropout(dropout)]
         return nn.Sequential(*modules).to(self.negative_slope.device)
 
     def put_member(self, index: int, network: nn.Sequential) -> None:

@@ -16,8 +16,10 @@ from functools import partial
 from stages.common import arithmetic, files, grouping, halving, objective, space, training, workers
 from stages.common.grouping import Group
 from stages.common.halving import Rung
+from stages.common.names import counted
 from stages.common.network import check_budget, count_parameters
 from stages.common.progress import Progress
+from stages.common.record import of_table
 from stages.common.resume import Saves, State
 from stages.common.space import Point
 from stages.common.trials import Common, Trial, ranked
@@ -89,7 +91,8 @@ class Race:
         best = min(self.found.values(), key=lambda trial: trial.rank).best
         score = objective.SCORE[self.common.schema.task]
         return (
-            f"{len(self.going)} trials to epoch {rung.epoch}; best val {score} {best.val_score:.3f}"
+            f"{counted(len(self.going), 'trial')} to epoch {rung.epoch}; "
+            f"best val {score} {best.val_score:.3f}"
         )
 
     def _grouped(self, numbers: Iterable[int]) -> list[Group]:
@@ -117,7 +120,7 @@ class Race:
         """Note how the trials of a group stand at a rung."""
         size = count_parameters(group.widths(self.common))
         active = set(state["active"].tolist())
-        best = training.records(state["best"])
+        best = of_table(state["best"])
         for member, number in enumerate(group.trials):
             loss, score = state["figures"][:, member].tolist()
             record = replace(best[member], member=number, train_loss=loss, train_score=score)
@@ -160,7 +163,7 @@ class Race:
 
     def _show(self, progress: Progress, rung: Rung, states: list[State | None]) -> None:
         """Show how far the trials are on their way to a rung."""
-        begun = [training.records(state["best"]) for state in states if state]
+        begun = [of_table(state["best"]) for state in states if state]
         best = max(record.val_score for records in begun for record in records)
         text = (
             f"search: {len(self.going)} of {len(self.points)} trials to epoch {rung.epoch}, "

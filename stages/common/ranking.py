@@ -12,6 +12,7 @@ import torch
 
 from stages.common import files, intervals, objective
 from stages.common.finalists import Finalist
+from stages.common.names import counted
 from stages.common.schema import Schema
 from stages.common.settings import Space
 from stages.common.trials import Trial, ranked
@@ -81,7 +82,7 @@ def sentence(
     trials: Sequence[Trial], finalists: Sequence[Finalist], schema: Schema, found: Mapping[str, Any]
 ) -> str:
     """Return the highest score, the settings that are proposed and their figures, as a line."""
-    counts = f"search: {len(trials)} trials, {found['search_diverged']} diverged"
+    counts = f"search: {counted(len(trials), 'trial')}, {found['search_diverged']} diverged"
     if not finalists:
         return (
             f"{counts}; none got better than its starting weights; lower train.lr in search.space"

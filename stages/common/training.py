@@ -22,30 +22,13 @@ from stages.common.optimizer import OPTIMIZERS, Optimizer
 from stages.common.partition import Partition
 from stages.common.progress import Progress
 from stages.common.recipe import Recipe
+from stages.common.record import Record, as_table, of_table
 from stages.common.resume import Slot, State
 
 DIVERGED = 10.0  # times the validation loss of the starting weights, or of knowing nothing
 KNOWS_NOTHING = 1.0  # about the loss of a constant answer, for classes and standardised values
 
 Observer = Callable[[int, Stack, list[int]], Tensor]
-
-
-@dataclass(frozen=True)
-class Record:
-    """One member after one epoch; epoch 0 is before training.
-
-    `running_loss` is the mean training loss while the weights moved, with dropout, noise,
-    mixing and class weights on; `train_loss` and `train_score` are measured at the end of
-    the epoch with them off, as `val_loss` and `val_score` are. Each is a mean over rows.
-    """
-
-    epoch: int
-    member: int
-    running_loss: float
-    train_loss: float
-    train_score: float
-    val_loss: float
-    val_score: float
 
 
 @dataclass
@@ -157,9 +140,9 @@ class Run:
             "optimizer": self.optimizer.state,
             "streams": [generator.get_state() for generator in self._generators()],
             "kept": [weight.detach() for weight in fitted.stack.parameters()],
-            "best": _table(fitted.best),
+            "best": as_table(fitted.best),
             "diverged": fitted.diverged,
-            "history": _table(fitted.history),
+            "history": as_table(fitted.history),
             "observed": fitted.observed,
         }
 
@@ -175,7 +158,7 @@ class Run:
             tensor.copy_(value)
         for generator, position in zip(self._generators(), state["streams"], strict=True):
             generator.set_state(position)
-        best, history = records(state["best"]), records(state["history"])
+        best, history = of_table(state["best"]), of_table(state["history"])
         self.fitted = Fitted(kept, best, state["diverged"], history, state["observed"])
 
     def _generators(self) -> list[torch.Generator]:
@@ -204,16 +187,6 @@ class Run:
         if self.observe is not None:
             seen = self.observe(self.epoch, self.stack, self.active.tolist())
             self.fitted.observed.append(seen)
-
-
-def _table(records: Sequence[Record]) -> Tensor:
-    """Return records as float64 (n, 7), which holds their whole numbers exactly."""
-    return torch.tensor([list(vars(record).values()) for record in records], dtype=torch.float64)
-
-
-def records(table: Tensor) -> list[Record]:
-    """Return what `_table` was made of."""
-    return [Record(int(epoch), int(member), *row) for epoch, member, *row in table.tolist()]
 
 
 def gathered(recipe: Recipe, members: Sequence[tuple[State, int]]) -> State:

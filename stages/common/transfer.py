@@ -15,13 +15,15 @@ from stages.common import arms as ways
 from stages.common import files, intervals, measurement, objective, training
 from stages.common.arms import Arm
 from stages.common.checkpoint import Checkpoint
+from stages.common.names import counted
 from stages.common.network import Stack, count_parameters
 from stages.common.partition import Partition
 from stages.common.recipe import Recipe
+from stages.common.record import Record
 from stages.common.resume import Slot
 from stages.common.schema import Schema
 from stages.common.settings import Finetune
-from stages.common.training import Fitted, Record
+from stages.common.training import Fitted
 
 CURVE = ("epoch", "finetuned", "from_scratch", "gain", "gain_low", "gain_high", "control")
 DEPTHS = ("arm", "lr", "frozen_layers", "val_score", "lowest", "highest", "val_loss")
@@ -172,14 +174,15 @@ def write(result: Transfer, curve: Path, depths: Path, metrics: Path) -> None:
     files.write_metrics(metrics, figures(result))
     final, used = result.final, result.checkpoint.settings
     if result.stuck:
-        print(f"{result.stuck} members never got better than the base model: lower finetune.lr")
+        stuck = counted(result.stuck, "member")
+        print(f"{stuck} never got better than the base model: lower finetune.lr")
     if used["finetune"]["lr"] > used["train"]["lr"]:
         print(
             f"finetune.lr {used['finetune']['lr']:g} is above train.lr {used['train']['lr']:g}: "
             "fine-tuning usually takes smaller steps"
         )
     print(
-        f"finetune: {result.arms[0].name}, {result.gains[-1].epoch} epochs: val "
+        f"finetune: {result.arms[0].name}, {counted(result.gains[-1].epoch, 'epoch')}: val "
         f"{objective.SCORE[result.checkpoint.schema.task]} {final.tuned:.3f} against "
         f"{final.control:.3f} {final.name}; gain {final.gain:+.3f} "
         f"({final.low:+.3f} to {final.high:+.3f}): {verdict(final)} transfer"

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from stages.common.partition import Partition
+from stages.common.record import Record
 from stages.common.schema import Schema
 from stages.common.settings import Model, Search, Train
 from stages.common.space import Point
-from stages.common.training import Record
 
 
 @dataclass(frozen=True)

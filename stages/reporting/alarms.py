@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from stages.common.names import counted
 from stages.reporting.models import MODELS
-from stages.reporting.section import counted
 from stages.reporting.tracked import Tracked
 
 TRIVIAL = {  # unit of the test figure: the answer that needs no model

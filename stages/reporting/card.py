@@ -6,9 +6,10 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from stages.common.names import counted
 from stages.reporting import alarms, failures, headline, layers, origin, remedies
 from stages.reporting.models import MODELS
-from stages.reporting.section import Section, Table, counted, shown
+from stages.reporting.section import Section, Table, shown
 from stages.reporting.spread import interval
 from stages.reporting.tracked import Tracked
 

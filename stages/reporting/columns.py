@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Sequence
 
-from stages.reporting.section import counted
+from stages.common.names import counted
 
 NEEDED = {  # file in metrics/: the columns that a report reads
     "audit.csv": ("table", "check", "column", "finding", "remedy"),

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from stages.common import ensemble
+from stages.common.names import counted
 from stages.reporting import alarms
-from stages.reporting.section import counted
 from stages.reporting.tracked import Tracked
 
 MILD = 0.25  # gap between validation and training loss, in training losses: below, no overfitting

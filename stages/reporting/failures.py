@@ -6,8 +6,9 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from stages.common.names import counted
 from stages.reporting.models import MODELS
-from stages.reporting.section import Cell, Section, Table, counted
+from stages.reporting.section import Cell, Section, Table
 from stages.reporting.tracked import Tracked
 
 MOST = 50  # rows of a table

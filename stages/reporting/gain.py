@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from stages.common.names import counted
 from stages.reporting import alarms
-from stages.reporting.section import Cell, Section, Table, counted
+from stages.reporting.section import Cell, Section, Table
 from stages.reporting.tracked import Tracked
 
 TITLE = "Did fine-tuning help?"

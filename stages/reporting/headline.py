@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from stages.common.names import counted
 from stages.reporting import alarms, spread, verdicts
 from stages.reporting.models import MODELS
-from stages.reporting.section import Cell, Section, Table, counted
+from stages.reporting.section import Cell, Section, Table
 from stages.reporting.tracked import Tracked
 
 # what, key; a key with _low and _high beside it has a 95 % interval

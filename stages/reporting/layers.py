@@ -6,8 +6,9 @@ import itertools
 from collections.abc import Sequence
 from typing import Any
 
+from stages.common.names import counted
 from stages.common.network import count_parameters
-from stages.reporting.section import Cell, Section, Table, counted
+from stages.reporting.section import Cell, Section, Table
 from stages.reporting.tracked import Tracked
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from stages.common.names import counted
 from stages.reporting.models import MODELS
-from stages.reporting.section import Cell, Section, Table, counted
+from stages.reporting.section import Cell, Section, Table
 from stages.reporting.tracked import Tracked
 
 MOST = 50  # rows of a table

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from stages.common import ensemble, health
+from stages.common.names import counted
 from stages.reporting import alarms, course
-from stages.reporting.section import Cell, Section, Table, counted
+from stages.reporting.section import Cell, Section, Table
 from stages.reporting.tracked import Tracked
 
 TITLE = "Does it learn, does it overfit?"
@@ -126,8 +127,8 @@ def _difficulties(state: Tracked) -> Causes:
             "the gradient vanishes",
             "not measured" if ratio is None else f"first to last layer {ratio:.2g}",
             ratio is not None and ratio < health.VANISHING,
-            "ReLU in place of sigmoid or tanh",
-            ("model.activation",),
+            "ReLU in place of sigmoid or tanh; kaiming starting weights; fewer layers",
+            ("model.activation", "model.init", "model.hidden"),
         ),
         (
             "dead units",

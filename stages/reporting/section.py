@@ -42,8 +42,3 @@ def shown(cell: Cell) -> str:
     if not isinstance(cell, float):
         return "" if cell is None else str(cell)
     return f"{cell:.3f}" if cell == 0 or abs(cell) >= 0.001 else f"{cell:.1e}"
-
-
-def counted(number: int, noun: str) -> str:
-    """Return a number with its noun, which takes an s unless there is one."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"

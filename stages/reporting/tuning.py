@@ -7,10 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from stages.common.intervals import wilson
-from stages.common.training import Record
+from stages.common.names import counted
+from stages.common.record import Record
 from stages.common.trials import Trial, ranked
 from stages.reporting import columns, proposal
-from stages.reporting.section import Cell, Section, Table, counted
+from stages.reporting.section import Cell, Section, Table
 from stages.reporting.tracked import Tracked
 
 TITLE = "Which setting mattered most?"

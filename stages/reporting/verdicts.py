@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from stages.common.names import counted
 from stages.reporting import alarms, spread
 from stages.reporting.models import MODELS
-from stages.reporting.section import counted
 from stages.reporting.spread import Difference
 from stages.reporting.tracked import Tracked
 
