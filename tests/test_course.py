@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from stages.common import ensemble, health
+from stages.common import ensemble, health, initialize
 from stages.common.training import Fitted
 from stages.reporting import course, remedies
 from tests import reported
@@ -25,7 +25,8 @@ def test_the_degree_of_overfitting_follows_its_rule(train: float, gap: float, sa
     first, rule = course.overfits(state.figures, failed=False)
     assert first.startswith(said)
     assert "up to 0.25 times the training loss is no overfitting, up to 1 mild" in rule
-    warned = ensemble.warnings(dict(state.figures), Fitted(None, [], []))  # type: ignore[arg-type]
+    stack = initialize.stack([2, 2], "relu", [(0, 0)], ["default"], [(-0.1, 0.1)], [0.01])
+    warned = ensemble.warnings(dict(state.figures), Fitted(stack, [], []))
     assert any(line.startswith("overfitting") for line in warned) == ("strongly" in first)
 
 
