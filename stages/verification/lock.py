@@ -1,8 +1,8 @@
 """dvc.lock, the record of what every stage was made from and made; and mending it.
 
 DVC writes the file in place, and so its list of busy files: a kill in that moment leaves a
-part, which the next `dvc repro` refuses. `mend` restores the committed lock then, and
-removes the list.
+part. The next `dvc repro` refuses it, or takes it for whole and has forgotten the stages behind
+the cut. `mend` restores the committed lock then, and removes the list.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,12 +20,15 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from stages.common import files
 from stages.common.errors import UserError
+from stages.common.graph import Declared
+from stages.common.names import listed
 from stages.verification import repository
 
 LOCK = Path("dvc.lock")
 BUSY = Path(".dvc", "tmp", "rwlock")  # which process reads or writes which file
 MD5 = re.compile(r"[0-9a-f]{32}(\.dir)?")
 CONTROL = re.compile(r"[^\t\n\r\x20-\x7e\x85\xa0-\U0010ffff]")  # what YAML does not allow
+UNREADABLE = "could not be read"
 PAUSE = 1.0  # seconds; DVC writes dvc.lock in about 0.1
 
 
@@ -94,49 +97,80 @@ def committed() -> Lock:
 
 
 def mend() -> None:
-    """Restore the committed dvc.lock, and say so, when the one here cannot be read.
+    """Restore the committed dvc.lock, and say so, when the one here was cut off.
 
-    One that can be read is left alone, whatever it says. So is DVC's list of busy files,
-    which is removed when it cannot be read. Raises UserError when there is nothing to restore.
+    One that can be read and has all outputs is left alone, whatever it says of them. DVC's list
+    of busy files is removed when it cannot be read. Raises UserError when there is nothing to
+    restore.
     """
-    if _stays(_busy_damaged):
+    if _stays(_busy_damage):
         BUSY.unlink(missing_ok=True)
         print(f"{BUSY}: could not be read, as DVC was killed while it wrote; removed")
-    if not _stays(_damaged):
+    damage = _stays(_damage)
+    if not damage:
         return
     data = repository.committed(LOCK)
     if data is None:
         raise UserError(f"{LOCK}: cannot be read, and none is committed; delete it to start anew")
     files.write_bytes(LOCK, data)
-    print(f"{LOCK}: could not be read, as DVC was killed while it wrote; the committed one is back")
+    print(f"{LOCK}: {damage}, as DVC was killed while it wrote; the committed one is back")
 
 
-def _stays(damaged: Callable[[], bool]) -> bool:
-    """Return whether something is damaged and not just being written by another DVC."""
-    if not damaged():
-        return False
+def _stays(damage: Callable[[], str]) -> str:
+    """Return the damage of a file, "" where another DVC is just writing it."""
+    if not damage():
+        return ""
     time.sleep(PAUSE)
-    return damaged()
+    return damage()
 
 
-def _busy_damaged() -> bool:
+def _busy_damage() -> str:
     if not BUSY.is_file():
-        return False
+        return ""
     try:
-        return not isinstance(json.loads(BUSY.read_bytes()), dict)
+        return "" if isinstance(json.loads(BUSY.read_bytes()), dict) else UNREADABLE
     except (ValueError, UnicodeDecodeError):
-        return True
+        return UNREADABLE
 
 
-def _damaged() -> bool:
-    """Return whether DVC cannot work with the dvc.lock here; with none it can."""
+def _damage() -> str:
+    """Return what is wrong with the dvc.lock here; DVC can work without one."""
     if not LOCK.is_file():
-        return False
+        return ""
+    here = LOCK.read_bytes()
     try:
-        stages = _parse(LOCK.read_bytes().decode()).stages.values()
+        stages = _parse(here.decode()).stages
     except (UserError, UnicodeDecodeError):
-        return True
-    return not all(file.whole for stage in stages for file in (*stage.deps, *stage.outs))
+        return UNREADABLE
+    recorded = (file for stage in stages.values() for file in (*stage.deps, *stage.outs))
+    if not all(file.whole for file in recorded):
+        return UNREADABLE
+    lost = _lost(here, stages)
+    return f"had lost outputs of {listed(lost)}" if lost else ""
+
+
+def _lost(here: bytes, stages: Mapping[str, Stage]) -> list[str]:
+    """Return the stages of which outputs were committed and are declared, but not recorded here."""
+    try:
+        data = repository.committed(LOCK)
+        if data is None or data == here:
+            return []
+        before = _parse(data.decode()).stages
+    except (UserError, UnicodeDecodeError):  # nothing that could be restored
+        return []
+    recorded = {name: {file.path for file in stages[name].outs if file.md5} for name in stages}
+    return [
+        name
+        for name, stage in before.items()
+        if not {file.path for file in stage.outs} & _declared(name) <= recorded.get(name, set())
+    ]
+
+
+def _declared(stage: str) -> set[str]:
+    try:
+        return {path.as_posix() for path in Declared.read(stage).outputs}
+    except UserError:  # a stage that is no more
+        return set()
 
 
 def _printable(data: bytes) -> str:
