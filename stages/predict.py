@@ -24,6 +24,7 @@ def predict(settings: Settings, paths: Declared, new: Path, output: Path, model:
     """
     from stages.common import answering, arithmetic, checkpoint, files
     from stages.common.errors import UserError
+    from stages.common.names import counted
     from stages.common.table import Table
 
     if output.resolve() == new.resolve():
@@ -35,7 +36,7 @@ def predict(settings: Settings, paths: Declared, new: Path, output: Path, model:
     )
     answers = answering.Answers(trained, Table.open(new, read), device)
     files.write_csv(output, answers.header(), answers.rows())
-    print(f"{output}: {answers.count} rows answered by {model}")
+    print(f"{output}: {counted(answers.count, 'row')} answered by {model}")
     for remark in answers.remarks():
         print(remark)
 

@@ -673,7 +673,7 @@ GROUPS: dict[str, list[Example]] = {
     "Split": [
         Example(
             "too few rows",
-            "data/raw/table.csv: 2 rows are too few to split; at least 3 are needed",
+            "data/raw/table.csv: 2 rows: too few to split; at least 3 are needed",
             files={TABLE: "weight,kind\n1,a\n2,b\n"},
         ),
         Example(
@@ -778,7 +778,7 @@ GROUPS: dict[str, list[Example]] = {
             "a gradient that vanishes",
             "train: cannot learn 2 rows by heart: loss 0.693 after 1000 steps, score 0.5; likely "
             "cause: the gradient vanishes (first to last layer 1.3e-10, sigmoid): set "
-            "model.activation to relu, or take fewer layers",
+            "model.activation to relu and model.init to kaiming, or take fewer layers",
             "train",
             settings={
                 "model.activation": "sigmoid",

@@ -106,7 +106,7 @@ def test_cells_without_a_value_are_filled_and_counted(answers, monkeypatch, size
     monkeypatch.setattr(table, "CHUNK", size)
     found = answers(model_of([number("a"), number("b")]), "a,b\n1,\n?,2\n,NA\n1,1\n")
     assert [row[1] for row in found.rows()] == ["8", "9", "14", "2"]
-    assert list(found.remarks()) == ["4 cells without a value were filled as in training"]
+    assert list(found.remarks()) == ["4 cells without a value filled as in training"]
 
 
 def test_cells_without_a_value_are_an_error_when_training_allowed_none(answers):
@@ -145,7 +145,7 @@ def test_figures_of_values_are_in_the_unit_of_the_table(answers):
         {"rmse": (400 / 2) ** 0.5, "mae": 10, "r2": 1 - 400 / 450, "rows": 2}
         | {"rmse_low": None, "rmse_high": None}
     )
-    assert next(found.remarks()) == "1 rows have no 'y' that the model knows"
+    assert next(found.remarks()) == "1 row without a 'y' that the model knows"
 
 
 @pytest.mark.parametrize("size", [1, 2, 100])
@@ -158,14 +158,14 @@ def test_rows_of_an_unknown_class_are_answered_and_left_out_of_the_figures(
     assert [row[1] for row in found.rows()] == ["yes"] * 3 + ["no"] * 3
     assert (found.left_out, found.tally.rows, found.tally.figures()["accuracy"]) == (4, 2, 1)
     told = list(found.remarks())
-    assert told[0] == "4 rows have no 'y' that the model knows"
+    assert told[0] == "4 rows without a 'y' that the model knows"
     assert told[1].startswith("against 'y' on 2 rows: accuracy 1.000")
 
 
 def test_without_a_class_that_the_model_knows_there_are_no_figures(answers):
     found = answers(TWO, "a,b,y\n1,3,maybe\n1,3,1\n")
     assert len(list(found.rows())) == 2
-    assert list(found.remarks()) == ["2 rows have no 'y' that the model knows"]
+    assert list(found.remarks()) == ["2 rows without a 'y' that the model knows"]
 
 
 @pytest.mark.parametrize(

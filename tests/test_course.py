@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from stages.common import ensemble, health, initialize
+from stages.common import advice, health
+from stages.common.record import Record
 from stages.common.training import Fitted
 from stages.reporting import course, remedies
 from tests import reported
@@ -25,8 +26,9 @@ def test_the_degree_of_overfitting_follows_its_rule(train: float, gap: float, sa
     first, rule = course.overfits(state.figures, failed=False)
     assert first.startswith(said)
     assert "up to 0.25 times the training loss is no overfitting, up to 1 mild" in rule
-    stack = initialize.stack([2, 2], "relu", [(0, 0)], ["default"], [(-0.1, 0.1)], [0.01])
-    warned = ensemble.warnings(dict(state.figures), Fitted(stack, [], []))
+    fitted = Fitted(None, [Record(1, 0, *[0.1] * 5)], [False])  # type: ignore[arg-type]
+    model = {"activation": "relu", "init": "default"}
+    warned = advice.lines(dict(state.figures), fitted, model)
     assert any(line.startswith("overfitting") for line in warned) == ("strongly" in first)
 
 

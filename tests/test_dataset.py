@@ -309,7 +309,7 @@ def test_rows_that_repeat_the_features_and_the_target_of_an_earlier_row_are_drop
     write("id,t,x,y", first + again + other)
     kept = dataset.read(preprocess(duplicates="drop"), SPOOL).parts >= 0
     assert np.flatnonzero(~kept).tolist() == list(range(30, 30 + len(again)))
-    assert f"{len(again)} rows left out: they repeat an earlier row\n" in capsys.readouterr().out
+    assert f"{len(again)} rows left out: the same as an earlier row\n" in capsys.readouterr().out
     assert (dataset.read(preprocess(), SPOOL).parts >= 0).all()
 
 
@@ -381,7 +381,7 @@ def test_the_summary_says_what_was_read_as_what(write):
         "data/raw/first.csv: 40 train, 5 val, 5 test rows; 3 features 'x' to 'colour' as 5 "
         "columns; target 'y' (3 classes); left out: 'id'"
     )
-    assert "target 'x' (regression); left out: 'id'" in (
+    assert "; 1 feature 'k' as 1 column; target 'x' (regression); left out: 'id'" in (
         dataset.read(preprocess(features=["k"], target="x"), SPOOL).summary()
     )
 
@@ -611,8 +611,8 @@ def test_a_class_only_outside_the_training_rows_is_named(write, part):
 @pytest.mark.parametrize(
     ("rows", "text"),
     [
-        (2, "2 rows are too few to split"),
-        (1, "1 rows are too few to split"),
+        (2, "2 rows: too few to split"),
+        (1, "1 row: too few to split"),
         (0, "a header but no rows"),
     ],
 )
@@ -772,7 +772,7 @@ def test_a_column_of_the_same_name_is_the_target_wherever_it_stands(write):
     [
         ("id,k,y", [row[2:] for row in numbers(30)], "feature columns missing: 'x', 'colour'"),
         (HEADER, numbers(30, classes="a"), "target 'y': every training row has the value 'a'"),
-        (HEADER, numbers(2), "2 rows are too few to split"),
+        (HEADER, numbers(2), "2 rows: too few to split"),
         (HEADER, [], "a header but no rows"),
         (HEADER, [[r[0], "low", *r[2:]] for r in numbers(30)], "column 'x': 'low' is not a number"),
     ],

@@ -289,11 +289,18 @@ def test_outputs_beyond_float32_are_found_at_once(classes, rows, fails):
     assert "after 10 steps" in text
 
 
-def test_a_vanishing_gradient_is_named_with_its_activation(fails):
-    text = fails(10, hidden=[8] * 9, activation="sigmoid")
+@pytest.mark.parametrize(
+    ("activation", "init", "remedy"),
+    [
+        ("sigmoid", "default", "set model.activation to relu and model.init to kaiming, or take"),
+        ("sigmoid", "kaiming", "set model.activation to relu, or take"),
+        ("relu", "default", "set model.init to kaiming, or take"),
+    ],
+)
+def test_a_vanishing_gradient_is_named_with_its_activation(fails, activation, init, remedy):
+    text = fails(10, hidden=[8] * 30, activation=activation, init=init)
     assert "the gradient vanishes" in text
-    assert "sigmoid" in text
-    assert "set model.activation to relu" in text
+    assert f"{activation}): {remedy} fewer layers" in text
 
 
 def test_dead_units_are_not_put_down_to_the_data(fails):

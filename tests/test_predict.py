@@ -240,8 +240,8 @@ def test_what_is_left_aside_filled_or_unknown_is_told(home, tmp_path, capsys):
     told = capsys.readouterr().out.splitlines()[-5:]
     assert told[0].endswith("answers.csv: 3 rows answered by base")
     assert told[1] == "not used by the model: 'new'"
-    assert told[2] == "2 cells without a value were filled as in training"
-    assert told[3] == "2 rows have no 'kind' that the model knows"
+    assert told[2] == "2 cells without a value filled as in training"
+    assert told[3] == "2 rows without a 'kind' that the model knows"
     assert told[4].startswith("against 'kind' on 1 rows: accuracy ")
 
 
@@ -249,7 +249,7 @@ def test_nothing_but_the_count_is_told_when_there_is_nothing_to_tell(home, tmp_p
     capsys.readouterr()
     answer(home, tmp_path, "size,colour,wild\n1,red,yes\n")
     out = capsys.readouterr().out
-    assert out == f"{tmp_path / 'made' / 'answers.csv'}: 1 rows answered by base\n"
+    assert out == f"{tmp_path / 'made' / 'answers.csv'}: 1 row answered by base\n"
 
 
 @pytest.mark.parametrize("size", [1, 7, 30])

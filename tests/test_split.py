@@ -67,7 +67,7 @@ def test_every_part_of_a_tiny_table_has_a_row():
 
 @pytest.mark.parametrize(("rows", "val", "test"), [(1, 0.1, 0.1), (2, 0.1, 0.1), (4, 0.5, 0.4)])
 def test_too_few_rows_are_refused_with_their_number(rows, val, test):
-    with pytest.raises(UserError, match=f"{rows} rows are too few to split"):
+    with pytest.raises(UserError, match=rf"^{rows} rows?: too few to split"):
         split.deal(np.zeros(rows, dtype=np.int32), val, test, 0)
 
 

@@ -46,10 +46,11 @@ batches      the order of rows, the noise and the mixing of a training step
 optimizer    SGD and AdamW with one setting per member
 objective    loss and score per row, by task; the gradient of the loss
 measurement  loss and score of a stack on one part
-record       one member after one epoch
+record       what is measured of one member after one epoch
 training     the loop that trains a stack
 curves       what was measured per epoch, as tables for plots
 health       saturated and dead units, gradient norms, activation spread
+advice       what went wrong in a training, and the settings that help
 ensemble     the members of the base model, and their figures in words
 linear       the linear model beside the base model, as good as it can be
 parity       the engine against plain PyTorch, on one batch

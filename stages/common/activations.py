@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 aten = torch.ops.aten
 
+# leaky_relu is in neither table, as it takes slopes, too
 FORWARD: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": torch.relu,
     "sigmoid": torch.sigmoid,
@@ -58,7 +59,10 @@ def forward(name: str, slopes: Tensor, x: Tensor) -> Tensor:
 
 
 def backward(name: str, slopes: Tensor, gradient: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    """Return the gradient by x, of which the activation made y, from that by y (K, B, H)."""
+    """Return the gradient by x, of which the activation made y, from that by y (K, B, H).
+
+    slopes: as of `forward`.
+    """
     if name == "leaky_relu":
         return torch.where(x > 0, gradient, gradient * slopes[:, None, None])
     return _each(name, BACKWARD[name], gradient, x, y)

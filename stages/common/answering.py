@@ -14,7 +14,7 @@ from stages.common import encoding, evaluation
 from stages.common.cells import Cells
 from stages.common.checkpoint import Checkpoint
 from stages.common.errors import located
-from stages.common.names import listed
+from stages.common.names import counted, listed
 from stages.common.schema import Category
 from stages.common.table import Table
 from stages.common.tally import ClassTally, ValueTally
@@ -93,7 +93,7 @@ class Answers:
         if extra:
             yield f"not used by the model: {listed(extra)}"
         if self.gaps:
-            yield f"{self.gaps} cells without a value were filled as in training"
+            yield f"{counted(self.gaps, 'cell')} without a value filled as in training"
         if self.strange:
             where = ", ".join(f"'{name}' ({count})" for name, count in self.strange.items())
             yield (
@@ -101,7 +101,8 @@ class Answers:
                 f"outside the training rows: {where}"
             )
         if self.left_out:
-            yield f"{self.left_out} rows have no '{schema.target.name}' that the model knows"
+            rows = counted(self.left_out, "row")
+            yield f"{rows} without a '{schema.target.name}' that the model knows"
         if self.tally.rows and self.table.path.resolve() == Path(schema.csv).resolve():
             honest = "for honest figures see metrics/evaluate.json"
             yield f"{schema.csv} has the training rows: {honest}"

@@ -13,6 +13,7 @@ from stages.common import files
 from stages.common.health import Health
 from stages.common.record import Record
 
+STILL = 0.1  # of the first loss: a loss that stays within it has not moved
 MARGIN = 1.1  # times the lowest validation loss: from here on a member overfits
 
 
@@ -52,6 +53,13 @@ def overfit_epoch(history: Sequence[Record], best: Record) -> int | None:
         if record.epoch > best.epoch and record.val_loss > MARGIN * best.val_loss:
             return record.epoch
     return None
+
+
+def still(*courses: Sequence[float]) -> bool:
+    """Return whether no loss moved: each stays near the one that its course begins with."""
+    return all(
+        abs(loss - losses[0]) <= STILL * abs(losses[0]) for losses in courses for loss in losses
+    )
 
 
 def _finite(values: Iterable[float]) -> list[float]:

@@ -208,7 +208,7 @@ def _complete(spool: Spool, roles: Roles, settings: Preprocess) -> NDArray[np.bo
     worst = sorted(lost, key=lambda name: -lost[name])
     if not kept.all():
         shown = ", ".join(f"'{name}' ({lost[name]})" for name in worst if lost[name])
-        print(f"{int((~kept).sum())} rows left out: no value in {shown}")
+        print(f"{counted(int((~kept).sum()), 'row')} left out: no value in {shown}")
     if lost[roles.target] == len(spool):
         raise UserError(f"no row has a value in '{roles.target}'; choose another preprocess.target")
     if not kept.any():
@@ -226,5 +226,5 @@ def _complete(spool: Spool, roles: Roles, settings: Preprocess) -> NDArray[np.bo
             )
         repeated = duplicates.repeats(spool, [*roles.features, roles.target], order)
         kept &= ~repeated
-        print(f"{int(repeated.sum())} rows left out: they repeat {earlier}")
+        print(f"{counted(int(repeated.sum()), 'row')} left out: the same as {earlier}")
     return kept

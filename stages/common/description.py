@@ -74,12 +74,12 @@ def _guessed(names: Sequence[str]) -> str:
 
 def _opening(table: Table, spool: Spool) -> str:
     dialect = table.dialect
-    first = f"the first {len(spool)}" if len(spool) >= MOST_ROWS else str(len(spool))
+    rows = f"{'the first ' if len(spool) >= MOST_ROWS else ''}{counted(len(spool), 'row')}"
     header = "names in the first line" if dialect.header else "no line of names"
     title = f", {counted(dialect.title_lines, 'title line')} skipped" if dialect.title_lines else ""
     return (
-        f"{table.path}: {first} rows, {len(table.names)} columns; {dialect.encoding}, separator "
-        f"{dialect.separator!r}, decimal {dialect.decimal!r}, {header}{title}"
+        f"{table.path}: {rows}, {counted(len(table.names), 'column')}; {dialect.encoding}, "
+        f"separator {dialect.separator!r}, decimal {dialect.decimal!r}, {header}{title}"
     )
 
 
@@ -133,7 +133,7 @@ def _kind(column: Numeric | Category | Dropped) -> str:
     if isinstance(column, Dropped):
         return f"dropped: {column.reason.replace('training ', '')}"  # here all rows are
     if isinstance(column, Category):
-        return f"category: {len(column.levels)} levels, {listed(column.levels)}"
+        return f"category: {counted(len(column.levels), 'level')}, {listed(column.levels)}"
     gaps = "; gaps take the median, and a column of their own marks them"
     gaps = gaps if column.indicator else ""
     if column.kind == "date":

@@ -9,7 +9,16 @@ from typing import Any
 
 from torch import Tensor
 
-from stages.common import curves, files, health, initialize, measurement, objective, training
+from stages.common import (
+    advice,
+    curves,
+    files,
+    health,
+    initialize,
+    measurement,
+    objective,
+    training,
+)
 from stages.common.checkpoint import Checkpoint
 from stages.common.gate import Overfit
 from stages.common.health import Health
@@ -21,10 +30,6 @@ from stages.common.resume import Slot
 from stages.common.schema import Schema
 from stages.common.settings import Model, Train
 from stages.common.training import Fitted
-
-OVERFIT = 1.0  # gap between validation and training loss, in training losses
-LEAST_LOSS = 0.05  # below this the training loss is no measure of the gap
-CAPACITY = 1.0  # parameters per training row above which capacity is the likelier cause
 
 
 @dataclass(frozen=True)
@@ -130,48 +135,13 @@ def write_figures(
     found = figures(trained, rows, val)
     gate = {"gate_steps": passed.steps, "gate_loss": passed.loss, "gate_score": passed.score}
     files.write_metrics(path, found | beside | gate)
-    score = objective.SCORE[trained.checkpoint.schema.task]
+    score, members = objective.SCORE[trained.checkpoint.schema.task], len(trained.fitted.best)
+    spread = f" +- {found[f'val_{score}_deviation']:.3f}" if members > 1 else ""
     print(
-        f"base: {counted(len(trained.fitted.best), 'member')} of "
-        f"{counted(found['parameters'], 'parameter')}, best epoch "
-        f"{found['best_epoch']:.0f}: val {score} {found[f'val_{score}']:.3f} +- "
-        f"{found[f'val_{score}_deviation']:.3f}, together {found[f'ensemble_val_{score}']:.3f}; "
-        f"train {score} {found[f'train_{score}']:.3f}"
+        f"base: {counted(members, 'member')} of {counted(found['parameters'], 'parameter')}, "
+        f"best epoch {found['best_epoch']:.0f}: val {score} {found[f'val_{score}']:.3f}{spread}, "
+        f"together {found[f'ensemble_val_{score}']:.3f}; train {score} "
+        f"{found[f'train_{score}']:.3f}"
     )
-    for line in warnings(found, trained.fitted):
+    for line in advice.lines(found, trained.fitted, trained.checkpoint.settings["model"]):
         print(line)
-
-
-def warnings(found: dict[str, Any], fitted: Fitted) -> list[str]:
-    """Return a line for each thing that went wrong or that a remedy fits."""
-    lines = []
-    if found["diverged_members"]:
-        lines.append(f"diverged: {counted(found['diverged_members'], 'member')}; lower train.lr")
-    pairs = zip(fitted.best, fitted.diverged, strict=True)
-    if stuck := sum(record.epoch == 0 and not diverged for record, diverged in pairs):
-        lines.append(
-            f"{counted(stuck, 'member')} never got better than at the start; lower train.lr"
-        )
-    if found["starting_spread"] > health.EXPLODING:
-        lines.append(
-            f"outputs explode: they spread by {found['starting_spread']:.0f} before training; set "
-            "preprocess.scale to standard or model.init to default"
-        )
-    if line := health.vanishing(found["gradient_first_to_last"], fitted.stack.activation):
-        lines.append(line)
-    if found["overfit_gap"] > OVERFIT * max(found["train_loss"], LEAST_LOSS):
-        lines.append(
-            f"overfitting: val loss {found['val_loss']:.3f} against train loss "
-            f"{found['train_loss']:.3f}; {remedy(found)}"
-        )
-    return lines
-
-
-def remedy(found: dict[str, Any]) -> str:
-    """Return the measured cause of overfitting and the settings that fit it."""
-    if found["parameters_per_row"] > CAPACITY:
-        return (
-            f"{found['parameters_per_row']:.1f} parameters per row: smaller model.hidden, higher "
-            "model.dropout, or train.noise and train.mixup in place of more rows"
-        )
-    return f"weight norm {found['weight_norm']:.1f}: raise train.weight_decay"

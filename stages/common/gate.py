@@ -18,7 +18,6 @@ from torch import Tensor
 from stages.common import health, initialize, measurement, parity, training
 from stages.common.batches import Augmentation
 from stages.common.errors import UserError
-from stages.common.network import Stack
 from stages.common.optimizer import OPTIMIZERS
 from stages.common.partition import Partition
 from stages.common.recipe import Recipe
@@ -154,10 +153,10 @@ def _learn(schema: Schema, rows: Partition, model: Model, seed: int) -> tuple[Ov
                 return reached, ""
             if doubt or not math.isfinite(loss):
                 break
-    return reached, doubt or _cause(start, loss, ratio, stack)
+    return reached, doubt or _cause(start, loss, ratio, model)
 
 
-def _cause(start: float, loss: float, ratio: float, stack: Stack) -> str:
+def _cause(start: float, loss: float, ratio: float, model: Model) -> str:
     if not math.isfinite(loss) or start > EXPLODES:
         return (
             "outputs explode: set preprocess.scale to standard or model.init to default; the "
@@ -165,7 +164,7 @@ def _cause(start: float, loss: float, ratio: float, stack: Stack) -> str:
         )
     if loss == start:
         return parity.STILL
-    if vanishing := health.vanishing(ratio, stack.activation):
+    if vanishing := health.vanishing(ratio, model.activation, model.init):
         return vanishing
     if loss > start:
         return "the updates go astray: is their sign right?"

@@ -18,6 +18,8 @@ from stages.common.partition import Partition
 PROBE_ROWS = 256
 SATURATED = 0.01  # derivative of the activation below which a unit learns next to nothing
 EXPLODING = 100.0  # spread of a layer of the starting weights above which a warning is printed
+FLAT = ("sigmoid", "softplus")  # where they are used most their slope is far below 1
+STEADY = ("xavier", "kaiming")  # starting weights that keep the spread of a gradient
 VANISHING = 0.05  # first-to-last gradient ratio below which a warning is printed
 
 
@@ -106,16 +108,17 @@ def first_to_last(found: list[Health]) -> float:
     return statistics.median(ratios) if ratios else math.nan
 
 
-def vanishing(ratio: float, activation: str) -> str:
+def vanishing(ratio: float, activation: str, init: str) -> str:
     """Return a sentence when the gradient vanishes, "" otherwise; ratio: `first_to_last`."""
     if not ratio < VANISHING:
         return ""
-    remedy = (
-        "set model.init to kaiming"
-        if activation in ("relu", "leaky_relu")
-        else "set model.activation to relu"
-    )
+    changes = []
+    if activation in FLAT:
+        changes.append("model.activation to relu")
+    if init not in STEADY:
+        changes.append("model.init to kaiming")
+    remedy = f"set {' and '.join(changes)}, or take" if changes else "take"
     return (
-        f"the gradient vanishes (first to last layer {ratio:.1e}, {activation}): {remedy}, or "
-        "take fewer layers"
+        f"the gradient vanishes (first to last layer {ratio:.1e}, {activation}): {remedy} "
+        "fewer layers"
     )

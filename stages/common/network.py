@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from stages.common import activations
 from stages.common.errors import UserError
+from stages.common.names import counted
 from stages.common.products import product
 
 
@@ -196,6 +197,6 @@ def check_budget(widths: Sequence[int], most: int) -> None:
     parameters = count_parameters(widths)
     if 0 < most < parameters:
         raise UserError(
-            f"model.hidden {list(widths[1:-1])}: {parameters} parameters, more than "
+            f"model.hidden {list(widths[1:-1])}: {counted(parameters, 'parameter')}, more than "
             f"model.max_parameters {most}; take smaller layers"
         )

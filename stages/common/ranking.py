@@ -85,7 +85,7 @@ def sentence(
     counts = f"search: {counted(len(trials), 'trial')}, {found['search_diverged']} diverged"
     if not finalists:
         return (
-            f"{counts}; none got better than its starting weights; lower train.lr in search.space"
+            f"{counts}; none got better than the starting weights; lower train.lr in search.space"
         )
     score, chosen = objective.SCORE[schema.task], finalists[0]
     value = found[f"search_corrected_val_{score}"]

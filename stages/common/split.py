@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from stages.common.cells import Cells
 from stages.common.errors import UserError
+from stages.common.names import counted
 from stages.common.settings import PARTS
 from stages.common.streams import stream
 
@@ -42,7 +43,7 @@ def sizes(rows: int, val: float, test: float) -> dict[str, int]:
     }
     count["train"] = rows - count["val"] - count["test"]
     if count["train"] < 1:
-        raise UserError(f"{rows} rows are too few to split; at least 3 are needed")
+        raise UserError(f"{counted(rows, 'row')}: too few to split; at least 3 are needed")
     return {part: count[part] for part in PARTS}
 
 

@@ -175,7 +175,7 @@ def write(result: Transfer, curve: Path, depths: Path, metrics: Path) -> None:
     final, used = result.final, result.checkpoint.settings
     if result.stuck:
         stuck = counted(result.stuck, "member")
-        print(f"{stuck} never got better than the base model: lower finetune.lr")
+        print(f"{stuck} never got better than the base model; try another finetune.lr")
     if used["finetune"]["lr"] > used["train"]["lr"]:
         print(
             f"finetune.lr {used['finetune']['lr']:g} is above train.lr {used['train']['lr']:g}: "

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from stages.common import curves
 from stages.common.names import counted
 from stages.reporting.models import MODELS
 from stages.reporting.tracked import Tracked
@@ -18,7 +19,6 @@ REPEATS = ("duplicates", "near-duplicates")
 GIVEN = ("target copy", "monotone copy", "leaking column", "group overlap")
 REPEATED = re.compile(r"([1-9]\d* of \d+ test rows) are (equal|near) to a training row")
 SMALL, LARGE = "too small", "too large"  # steps of training
-STILL = 0.1  # of the first loss: a loss that stays within it has not moved
 MOST = 3  # reasons in a sentence
 AUDIT = "metrics/audit.csv"
 
@@ -44,7 +44,7 @@ def networks(state: Tracked) -> list[str]:
     if diverged := state.figures.get("diverged_members", 0):
         reason = "they diverged"
     elif stuck:
-        reason = "they never got better than their starting weights"
+        reason = "they never got better than the starting weights"
     else:
         first, last = (float(row["train_loss"]) for row in _ends(state))
         return [
@@ -87,11 +87,7 @@ def _still(rows: Sequence[Mapping[str, str]]) -> bool:
     measured, running = (
         [float(row[name] or "nan") for row in rows] for name in ("train_loss", "running_loss")
     )
-    return len(rows) > 1 and all(
-        abs(loss - losses[0]) <= STILL * abs(losses[0])
-        for losses in (measured, running[1:])
-        for loss in losses
-    )
+    return len(rows) > 1 and curves.still(measured, running[1:])
 
 
 def _below(state: Tracked, prefix: str) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from stages.common import ensemble
+from stages.common import advice
 from stages.common.names import counted
 from stages.reporting import alarms
 from stages.reporting.tracked import Tracked
@@ -15,7 +15,7 @@ MILD = 0.25  # gap between validation and training loss, in training losses: bel
 
 def gap(figures: Mapping[str, Any]) -> float:
     """Return how far validation is above training loss, in training losses as `train` counts."""
-    return float(figures["overfit_gap"] / max(figures["train_loss"], ensemble.LEAST_LOSS))
+    return float(figures["overfit_gap"] / max(figures["train_loss"], advice.LEAST_LOSS))
 
 
 def learnt(figures: Mapping[str, Any]) -> list[str]:
@@ -32,21 +32,21 @@ def learnt(figures: Mapping[str, Any]) -> list[str]:
 def overfits(figures: Mapping[str, Any], failed: bool) -> list[str]:
     """Return the verdict with its figures, and its rule; failed: training gave no useful model."""
     found = gap(figures)
-    least = figures["train_loss"] < ensemble.LEAST_LOSS
+    least = figures["train_loss"] < advice.LEAST_LOSS
     losses = (
         f"with each network at its own best epoch ({figures['best_epoch']:.0f} on average) the "
         f"validation loss is {figures['val_loss']:.4f}, the training loss "
         f"{figures['train_loss']:.4f}; the gap is {found:.2f} times "
-        f"{f'{ensemble.LEAST_LOSS:g}' if least else 'the training loss'}"
+        f"{f'{advice.LEAST_LOSS:g}' if least else 'the training loss'}"
     )
     rule = (
         f"The rule: a gap of up to {MILD:g} times the training loss is no overfitting, up to "
-        f"{ensemble.OVERFIT:g} mild, above strong; in place of a lower "
-        f"training loss {ensemble.LEAST_LOSS:g} is taken, as near 0 any gap is many times it."
+        f"{advice.OVERFIT:g} mild, above strong; in place of a lower "
+        f"training loss {advice.LEAST_LOSS:g} is taken, as near 0 any gap is many times it."
     )
     if found > MILD:
-        degree = "strongly" if found > ensemble.OVERFIT else "mildly"
-        remedy = ensemble.remedy(dict(figures))
+        degree = "strongly" if found > advice.OVERFIT else "mildly"
+        remedy = advice.remedy(dict(figures))
         return [f"It overfits {degree}: {losses}. The remedy that fits: {remedy}.", rule]
     if failed:
         return [f"Whether it would overfit cannot be told before training works: {losses}.", rule]

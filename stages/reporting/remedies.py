@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from stages.common import ensemble, health
+from stages.common import advice, health
 from stages.common.names import counted
 from stages.reporting import alarms, course
 from stages.reporting.section import Cell, Section, Table
@@ -67,7 +67,7 @@ def _overfitting(state: Tracked, failed: bool) -> Causes:
     figures = state.figures
     each, norm = figures["parameters_per_row"], figures["weight_norm"]
     rows, parameters = figures.get("rows_train", 0), figures["parameters"]
-    many = each > ensemble.CAPACITY
+    many = each > advice.CAPACITY
     clear = "cannot be told yet" if failed else "no: it does not overfit"
     word = "" if course.gap(figures) > course.MILD else clear
     capacity = word or ("yes" if many else "no: fewer parameters than rows")
@@ -127,7 +127,7 @@ def _difficulties(state: Tracked) -> Causes:
             "the gradient vanishes",
             "not measured" if ratio is None else f"first to last layer {ratio:.2g}",
             ratio is not None and ratio < health.VANISHING,
-            "ReLU in place of sigmoid or tanh; kaiming starting weights; fewer layers",
+            "ReLU in place of sigmoid or softplus; kaiming starting weights; fewer layers",
             ("model.activation", "model.init", "model.hidden"),
         ),
         (
