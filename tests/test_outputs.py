@@ -10,6 +10,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from dvc_objects.fs.utils import tmp_fname
 
 from stages.common import files, outputs, params
 from stages.common.errors import UserError
@@ -161,3 +162,14 @@ def test_what_a_killed_run_left_is_removed_by_the_next(folder):
         assert contents(folder) == OLD
         bake(paths)
     assert contents(folder) == NEW
+
+
+def test_what_a_killed_dvc_left_beside_an_output_is_removed_by_the_next_run(folder):
+    left = folder / "out" / tmp_fname()  # where DVC copies and links to first
+    kept = [folder / "out" / ".notes.tmp", folder / "out" / "bread.tmp"]
+    for path in (left, *kept):
+        path.write_text("")
+    with staged() as paths:
+        assert not left.exists()
+        bake(paths)
+    assert contents(folder) == NEW | {str(path.relative_to(folder)): "" for path in kept}

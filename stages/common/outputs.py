@@ -22,6 +22,7 @@ from stages.common.graph import Declared
 from stages.common.inputs import Inputs
 from stages.common.settings import Settings
 
+DVC_COPY = f".{'?' * 22}.tmp"  # what DVC links or copies before it renames it to an output
 STATE = Path("data/resume")  # what outlives a killed run; ignored by Git and DVC
 
 
@@ -56,8 +57,9 @@ def begin(declared: Declared) -> Declared:
         claim.truncate(0)
         claim.write(paths.run)
     for output in paths.outputs:  # of runs that were killed
-        for stale in output.parent.glob(files.part(output, "*").name):
-            stale.unlink(missing_ok=True)
+        for name in (files.part(output, "*").name, DVC_COPY):
+            for stale in output.parent.glob(name):
+                stale.unlink(missing_ok=True)
     return paths
 
 
