@@ -43,7 +43,9 @@ def search(settings: Settings, paths: Declared) -> None:
     sensitivity.write_importance(paths("importance.csv"), found, chosen.space)
     figures = ranking.figures(found, best, schema, chosen.seed)
     files.write_metrics(paths("search.json"), figures)
-    print(ranking.sentence(found, best, schema, figures))
+    now = settings.model, settings.train
+    adopted = bool(best) and space.apply(found[best[0].trial].point, *now) == now
+    print(ranking.sentence(found, best, schema, figures, adopted))
     for each in best[:1]:
         for edge in space.edges(found[each.trial].point, chosen, settings.model, settings.train):
             print(f"search: trial {each.trial} is on the edge of the space: {edge}; widen it")

@@ -231,7 +231,7 @@ def test_cells_that_say_little_to_the_model_are_counted_by_column(answers, monke
     found = answers(model_of([held, level]), "a,b\n1,x\n9,new\n-9,y\n2,newer\n5.5,x\n")
     list(found.rows())
     (line,) = found.remarks()
-    assert line.endswith("numbers far outside the training rows: 'a' (3), 'b' (2)")
+    assert line.endswith("numbers far from the mean of the training rows: 'a' (3), 'b' (2)")
 
 
 @pytest.mark.parametrize("same", [True, False])

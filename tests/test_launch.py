@@ -177,7 +177,11 @@ def test_a_run_without_errors_has_status_0_and_says_nothing(capsys):
     ("error", "status", "message"),
     [
         (UserError("a.csv: row 3:\n  no\tnumber"), 2, "a.csv: row 3: no number"),
-        (KeyboardInterrupt(), 130, "interrupted: nothing was recorded, run the same command again"),
+        (
+            KeyboardInterrupt(),
+            130,
+            "interrupted: this step recorded nothing, run the same command again",
+        ),
         (MemoryError(), 2, "not enough memory: use a smaller table, batch or network"),
         (OSError(errno.ENOSPC, "No space left", "a.pt"), 2, "a.pt: No space left"),
         (OSError(errno.EFBIG, "File too large"), 2, "a file: File too large"),
@@ -217,12 +221,12 @@ def test_a_network_that_does_not_fit_into_memory_is_the_users_error(capsys):
         (
             signal.SIGTERM,
             143,
-            "error: terminated: nothing was recorded, run the same command again\n",
+            "error: terminated: this step recorded nothing, run the same command again\n",
         ),
         (
             signal.SIGINT,
             130,
-            "error: interrupted: nothing was recorded, run the same command again\n",
+            "error: interrupted: this step recorded nothing, run the same command again\n",
         ),
     ],
 )
@@ -270,7 +274,7 @@ def test_a_signal_while_modules_are_imported_is_answered_in_a_line():
         "runpy.run_module('stages.train', run_name='__main__')\n"
     )
     ended = python(ROOT, "-B", "-c", code)
-    said = "error: interrupted: nothing was recorded, run the same command again\n"
+    said = "error: interrupted: this step recorded nothing, run the same command again\n"
     assert (ended.returncode, ended.stderr) == (130, said)
 
 

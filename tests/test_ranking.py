@@ -226,7 +226,10 @@ def test_the_sentence_has_the_winner_its_settings_and_how_to_adopt_them():
     text = ranking.sentence(trials, best, SCHEMA, found)
     assert "2 trials, 1 diverged; highest val accuracy 0.900; of the best 2, from 2 new" in text
     assert "trial 1 has the best mean, 0.850 +- 0.071: train.lr 0.2, model.hidden [8, 4];" in text
-    assert "python -m stages.search --adopt" in text
+    assert text.endswith("; adopt it with `python -m stages.search --adopt`")
+    assert ranking.sentence(trials, best, SCHEMA, found, adopted=True).endswith(
+        "model.hidden [8, 4]; params.yaml has them"
+    )
     corrected = {**found, "search_corrected_val_accuracy": 0.8765}
     said = ranking.sentence(trials, best, SCHEMA, corrected)
     assert "0.900 (corrected for choosing it: 0.876); of the" in said

@@ -264,7 +264,7 @@ def test_a_person_who_stops_all_processes_gets_one_line_and_none_is_left(
     os.killpg(process.pid, sent) if sent == signal.SIGINT else process.send_signal(sent)
     assert process.communicate(timeout=PATIENCE) == (
         "",
-        f"error: {word}: nothing was recorded, run the same command again\n",
+        f"error: {word}: this step recorded nothing, run the same command again\n",
     )
     assert process.returncode == status
     assert not any(alive(child.pid) for child in children)

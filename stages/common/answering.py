@@ -97,8 +97,8 @@ class Answers:
         if self.strange:
             where = ", ".join(f"'{name}' ({count})" for name, count in self.strange.items())
             yield (
-                "cells that the model knows little of, levels that are rare or new and numbers far "
-                f"outside the training rows: {where}"
+                "cells that the model knows little of, levels that are rare or new and numbers "
+                f"far from the mean of the training rows: {where}"
             )
         if self.left_out:
             rows = counted(self.left_out, "row")

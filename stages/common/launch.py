@@ -81,7 +81,7 @@ def guard(run: Callable[[], None]) -> int:
         return _complain(str(error), 2)
     except KeyboardInterrupt as stop:
         word, status = ("terminated", 143) if isinstance(stop, Terminated) else ("interrupted", 130)
-        return _complain(f"{word}: nothing was recorded, run the same command again", status)
+        return _complain(f"{word}: this step recorded nothing, run the same command again", status)
     except (MemoryError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and not NO_MEMORY.search(str(error)):
             raise

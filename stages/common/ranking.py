@@ -79,9 +79,16 @@ def figures(
 
 
 def sentence(
-    trials: Sequence[Trial], finalists: Sequence[Finalist], schema: Schema, found: Mapping[str, Any]
+    trials: Sequence[Trial],
+    finalists: Sequence[Finalist],
+    schema: Schema,
+    found: Mapping[str, Any],
+    adopted: bool = False,
 ) -> str:
-    """Return the highest score, the settings that are proposed and their figures, as a line."""
+    """Return the highest score, the settings that are proposed and their figures, as a line.
+
+    adopted: whether params.yaml has those settings.
+    """
     counts = f"search: {counted(len(trials), 'trial')}, {found['search_diverged']} diverged"
     if not finalists:
         return (
@@ -95,6 +102,6 @@ def sentence(
     return (
         f"{counts}; highest val {score} {found[f'search_max_val_{score}']:.3f}{corrected}; of the "
         f"best {len(finalists)}, from {len(chosen.starts)} new starts each, trial {chosen.trial} "
-        f"has the best mean, {chosen.mean:.3f} +- {chosen.deviation:.3f}: {settings}; adopt it "
-        "with `python -m stages.search --adopt`"
+        f"has the best mean, {chosen.mean:.3f} +- {chosen.deviation:.3f}: {settings}; "
+        + ("params.yaml has them" if adopted else "adopt it with `python -m stages.search --adopt`")
     )

@@ -37,10 +37,10 @@ LINES = (
     ("gain over training from scratch as long, validation", "transfer_gain"),
     ("best network of the search, validation rows", "search_max_val_accuracy"),
     ("  corrected for choosing it", "search_corrected_val_accuracy"),
-    ("  its settings, mean of new starts", "search_best_val_accuracy"),
+    ("  proposed settings, mean of new starts", "search_best_val_accuracy"),
     ("best network of the search, validation rows, R2", "search_max_val_r2"),
     ("  corrected for choosing it, R2", "search_corrected_val_r2"),
-    ("  its settings, mean of new starts, R2", "search_best_val_r2"),
+    ("  proposed settings, mean of new starts, R2", "search_best_val_r2"),
 )
 PAGE = (  # what the page has beside them
     ("gain over the linear model, test rows", "test_linear_gain"),
