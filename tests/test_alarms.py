@@ -78,11 +78,19 @@ def test_a_model_below_the_trivial_answer_is_told_with_what_it_does_better():
     assert said.endswith("the most frequent class: 0.090 against 0.108 on test rows.")
     (said,) = alarms.failed(reported.state(test_accuracy=0.09, test_balanced_accuracy=0.2))
     assert said.endswith("where each class counts alike it does, 0.200 against 0.100.")
+    for hardly in (0.100001, 0.149):  # a tenth that was rounded up; luck
+        (said,) = alarms.failed(reported.state(test_accuracy=0.09, test_balanced_accuracy=hardly))
+        assert said.endswith("0.090 against 0.108 on test rows.")
     values: dict[str, Any] = {"test_accuracy": None, "test_mean_rmse": 2.0}
     (said,) = alarms.failed(reported.state(test_rmse=2.5, **values))
     assert "the mean of the training rows: 2.500 against 2.000" in said
     assert len(alarms.failed(reported.state(test_rmse=2.0, **values))) == 1
     assert alarms.failed(reported.state(test_rmse=1.5, **values)) == []
+
+
+def test_networks_that_failed_to_train_are_not_said_to_do_anything_better():
+    figures = {"test_accuracy": 0.09, "test_balanced_accuracy": 0.2, "diverged_members": 7}
+    assert not any("it does" in said for said in alarms.failed(reported.state(**figures)))
 
 
 def test_repeated_test_rows_stand_under_the_figure_they_spoil():

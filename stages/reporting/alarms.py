@@ -19,6 +19,7 @@ REPEATS = ("duplicates", "near-duplicates")
 GIVEN = ("target copy", "monotone copy", "leaking column", "group overlap")
 REPEATED = re.compile(r"([1-9]\d* of \d+ test rows) are (equal|near) to a training row")
 SMALL, LARGE = "too small", "too large"  # steps of training
+CLEAR = 1.5  # times chance: balanced accuracy from here on is no luck with a few rows
 MOST = 3  # reasons in a sentence
 AUDIT = "metrics/audit.csv"
 
@@ -106,10 +107,10 @@ def _below(state: Tracked, prefix: str) -> list[str]:
 
 
 def _balanced(state: Tracked, prefix: str) -> str:
-    """Return that a model is above chance where each class counts alike; empty when it is not."""
+    """Return that a model is clearly above chance where each class counts alike, or nothing."""
     found = state.figures.get(f"{prefix}test_balanced_accuracy")
     classes = {row["actual"] for row in state.rows(f"plots/{prefix}predicted.csv")}
-    if found is None or not classes or found <= 1 / len(classes):
+    if found is None or not classes or found < CLEAR / len(classes) or steps(state):
         return ""
     return f"; where each class counts alike it does, {found:.3f} against {1 / len(classes):.3f}"
 
